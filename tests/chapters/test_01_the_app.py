@@ -1,0 +1,710 @@
+"""The checks of chapter 1."""
+
+import sys
+import warnings
+from pathlib import Path
+
+from pydantic import BaseModel, SecretStr, ValidationError
+
+from workbook import expect
+from workbook.checks import exercise
+
+# Strong enough for every later rule about keys: 40 characters, many different ones, no word of a language.
+KEY = "q7Rz-Lk2mPw9-Xc4vTb6-Hn8sYd3-Jf5gUe1-Za0"
+SHOP, EVIL = "https://shop.example", "https://evil.example"
+
+
+def key_of(settings, where):
+    """Return the text of settings.secret_key, which must be a SecretStr."""
+    found = getattr(settings, "secret_key", None)
+    expect.that(
+        isinstance(found, SecretStr),
+        did=f"{where}.secret_key",
+        got=f"a {type(found).__name__}" if found is not None else "no such field, or None",
+        expected="a SecretStr",
+        why="a key that is a plain str is printed with the settings, into logs and error reports",
+        hint='declare it as `secret_key: SecretStr = SecretStr("")`',
+        at=type(settings),
+    )
+    return found.get_secret_value()
+
+
+def refuses(config, names, **values):
+    """Expect Settings(**values) to be refused with a message that holds every name."""
+    shown = ", ".join(f"{name}={value!r}" for name, value in values.items() if name != "secret_key")
+    did = f"Settings({shown}{', with a key' if 'secret_key' in values else ', without a key'})"
+    with expect.raising(
+        ValueError,
+        says=names[0],
+        did=did,
+        why="an app that starts with unsafe settings is found by others before you notice",
+        hint=f"in refuse_unsafe, outside development, raise a ValueError that names {' and '.join(names)}",
+        at=config.Settings,
+    ) as caught:
+        config.Settings(**values)
+    missing = [name for name in names if name not in str(caught.value)]
+    expect.that(
+        not missing,
+        did=did,
+        got=f"a message without {', '.join(missing)}: {caught.value}",
+        expected=f"one message that names {', '.join(names)}",
+        why="the operator repairs one setting, starts the app again, and learns of the next",
+        hint="collect the problems in a list, and raise once, after the last test",
+        at=config.Settings,
+    )
+
+
+@exercise("1.1")
+class TestSettings:
+    def test_key_is_read_and_hidden(self, load, monkeypatch):
+        """SECRET_KEY is read from the environment, and stars are printed for it"""
+        monkeypatch.setenv("SECRET_KEY", KEY)
+        settings = load("core.config").Settings()
+        expect.equal(
+            key_of(settings, "Settings()"),
+            KEY,
+            did="SECRET_KEY=… in the environment, Settings().secret_key",
+            why="with another key than the operator chose, every token of the other processes is refused",
+            hint="make up a key only if there is none",
+        )
+        expect.that(
+            KEY not in f"{settings!r} {settings}",
+            did="print(Settings())",
+            got="the key, in full",
+            expected="stars instead of the key",
+            why="settings are printed in logs and error reports, which many people read",
+            hint="declare the field as SecretStr",
+        )
+
+    def test_development_makes_up_a_key(self, load):
+        """In development a missing key is made up, long and different each time"""
+        settings = load("core.config").Settings
+        first, second = (key_of(settings(), "Settings()") for _ in range(2))
+        expect.that(
+            len(first.encode()) >= 32,
+            did="Settings().secret_key, without SECRET_KEY",
+            got=f"a key of {len(first.encode())} bytes",
+            expected="32 bytes or more",
+            why="a short key can be found by trying all of them",
+            hint="in fill_in_defaults: secrets.token_urlsafe(48), when the key is empty",
+            at=settings,
+        )
+        expect.that(
+            first != second,
+            did="Settings().secret_key, twice",
+            got="the same key both times",
+            expected="two different keys",
+            why="a key that is the same for everyone who has the code is not secret",
+            hint="call secrets.token_urlsafe inside fill_in_defaults, so that it runs for each object",
+            at=settings,
+        )
+
+    def test_no_key_no_start(self, load):
+        """Without a key the settings are refused in staging and in production"""
+        for stage in ("staging", "production"):
+            refuses(load("core.config"), ["SECRET_KEY"], stage=stage)
+
+    def test_empty_key(self, load, monkeypatch):
+        """In production an empty SECRET_KEY counts as missing"""
+        monkeypatch.setenv("SECRET_KEY", "")
+        refuses(load("core.config"), ["SECRET_KEY"], stage="production")
+
+    def test_debug(self, load):
+        """In production DEBUG is refused, also with a key"""
+        refuses(load("core.config"), ["DEBUG"], stage="production", secret_key=KEY, debug=True)
+
+    def test_any_origin(self, load):
+        """In production "*" as an origin is refused, also with a key"""
+        refuses(load("core.config"), ["CORS_ORIGINS"], stage="production", secret_key=KEY, cors_origins=["*"])
+
+    def test_all_problems_at_once(self, load):
+        """Three problems give one message that names all three"""
+        names = ["SECRET_KEY", "CORS_ORIGINS", "DEBUG"]
+        refuses(load("core.config"), names, stage="staging", debug=True, cors_origins=["*"])
+
+    def test_safe_settings(self, load):
+        """Safe settings are accepted in staging and in production, and the log level is INFO"""
+        model = load("core.config").Settings
+        for stage in ("staging", "production"):
+            settings = expect.accepted(
+                model,
+                {"stage": stage, "secret_key": KEY, "cors_origins": [SHOP]},
+                why="the app could not start at all where its users are",
+                hint="raise only if there are problems, and end each validator with `return self`",
+            )
+            did = f"Settings(stage={stage!r}, …)"
+            expect.equal(key_of(settings, did), KEY, did=f"{did}.secret_key", at=model)
+            expect.equal(settings.log_level, "INFO", did=f"{did}.log_level", at=model)
+
+    def test_development_is_free(self, load):
+        """In development debug and "*" are accepted, and the log level is DEBUG"""
+        model = load("core.config").Settings
+        settings = expect.accepted(
+            model,
+            {"debug": True, "cors_origins": ["*"]},
+            why="nobody could try the app on a laptop",
+            hint="refuse_unsafe returns self at once in development",
+        )
+        expect.equal(str(settings.log_level), "DEBUG", did="Settings().log_level", at=model)
+
+    def test_importing_reads_nothing(self, load, monkeypatch):
+        """Importing core/config.py reads no settings: only get_settings() does, once"""
+        monkeypatch.setenv("STAGE", "production")
+        try:
+            config = load.fresh("core.config")
+        except ValidationError:
+            raise expect.Wrong(
+                did="import app.core.config, with STAGE=production and no key",
+                got="the import was refused",
+                expected="the import works; get_settings() is refused",
+                why="settings read at import cannot be chosen by a test, and break every tool that imports the app",
+                hint="take the call of Settings() at the end of the file away; get_settings() makes the object",
+            ) from None
+        with expect.raising(ValueError, says="SECRET_KEY", did="get_settings(), with STAGE=production and no key"):
+            config.get_settings()
+        monkeypatch.setenv("STAGE", "development")
+        expect.that(
+            config.get_settings() is config.get_settings(),
+            did="get_settings() is get_settings()",
+            got="two objects",
+            expected="one object",
+            why="in development each one would have a key of its own",
+            hint="leave @lru_cache on get_settings",
+        )
+
+
+@exercise("1.2")
+class TestOrigins:
+    def test_commas(self, load, monkeypatch):
+        """CORS_ORIGINS is split at its commas"""
+        expect_origins(load, monkeypatch, f"{SHOP},{EVIL}", [SHOP, EVIL])
+
+    def test_blanks(self, load, monkeypatch):
+        """Blanks and empty parts of CORS_ORIGINS are left out"""
+        for text, expected in ((f" {SHOP} , ,", [SHOP]), (f"{SHOP},", [SHOP]), ("", [])):
+            expect_origins(load, monkeypatch, text, expected)
+
+    def test_origins(self, load, monkeypatch):
+        """http, https, a port and "*" are accepted"""
+        for text in (SHOP, "http://localhost:5173", f"{SHOP}:8443", "*"):
+            expect_origins(load, monkeypatch, text, [text])
+        expect_origins(load, monkeypatch, f"*,{SHOP}", ["*", SHOP])
+
+    def test_list_passes(self, load):
+        """A list, handed over by code, stays as it is"""
+        settings = expect.accepted(
+            load("core.config").Settings,
+            {"cors_origins": [SHOP]},
+            why="tests build settings in Python, with real lists",
+            hint="split_origins returns everything that is not a str unchanged",
+        )
+        expect.equal(settings.cors_origins, [SHOP], did=f"Settings(cors_origins=[{SHOP!r}]).cors_origins")
+
+    def test_too_long(self, load):
+        """An origin with a slash, a path or a query behind it is refused, and the message names it"""
+        expect_no_origins(load, f"{SHOP}/", f"{SHOP}/app", f"{SHOP}?a=1")
+
+    def test_no_scheme(self, load):
+        """What does not begin with http:// or https:// and a host is refused, and the message names it"""
+        expect_no_origins(load, "shop.example", "ftp://shop.example", "https://", "null")
+
+    def test_every_entry(self, load):
+        """Every entry is judged, also those behind a star"""
+        for origins in (["*", f"{SHOP}/"], [f"{SHOP}/", "*"]):
+            expect.refused(
+                load("core.config").Settings,
+                {"cors_origins": origins},
+                field="cors_origins",
+                says=f"{SHOP}/",
+                hint='skip "*" with `continue`: `break` or `return` leaves the rest of the list unread',
+            )
+
+
+def expect_origins(load, monkeypatch, text, expected):
+    """Expect CORS_ORIGINS=text to be read as a list."""
+    settings = load("core.config").Settings
+    monkeypatch.setenv("CORS_ORIGINS", text)
+    did = f'Settings().cors_origins, with CORS_ORIGINS="{text}"'
+    try:
+        found = settings().cors_origins
+    except ValueError as error:
+        raise expect.Wrong(
+            did=did,
+            got=f"{type(error).__name__}: {' '.join(str(error).split())[:120]}",
+            expected=str(expected),
+            why="an operator writes addresses with commas, in every shell and every hosting panel",
+            hint="declare the field as Annotated[list[str], NoDecode], or the text is read as JSON"
+            if "error parsing value" in str(error)
+            else 'split the text in a validator with mode="before", and let check_origins accept this origin',
+            at=settings,
+        ) from None
+    expect.equal(
+        found,
+        expected,
+        did=did,
+        why="a browser's origin is compared letter by letter: one blank, and the page is locked out",
+        hint="strip each part, leave out the parts that are empty then, and return the list",
+        at=settings,
+    )
+
+
+def expect_no_origins(load, *origins):
+    """Expect each text to be refused as an origin."""
+    for origin in origins:
+        expect.refused(
+            load("core.config").Settings,
+            {"cors_origins": [SHOP, origin]},
+            field="cors_origins",
+            says=origin,
+            why="no browser ever sends this; it would match nothing, and nobody would be told",
+            hint='compare the origin with f"{parts.scheme}://{parts.netloc}", and allow http and https only',
+        )
+
+
+@exercise("1.3")
+class TestFactory:
+    async def test_settings_are_obeyed(self, load):
+        """create_app(settings) uses these settings: the title, and app.state.settings"""
+        main, config = load("main"), load("core.config")
+        settings = config.Settings(project_name="Bakery")
+        app = main.create_app(settings)
+        expect.equal(
+            app.title,
+            "Bakery",
+            did='create_app(Settings(project_name="Bakery")).title',
+            why="a test that asks for special settings would test something else",
+            hint="use the parameter `settings` everywhere in create_app",
+            at=main.create_app,
+        )
+        expect.that(
+            getattr(app.state, "settings", None) is settings,
+            did="create_app(settings).state.settings is settings",
+            got="something else, or nothing",
+            expected="the settings that were handed in",
+            why="later code finds the settings of its own app there",
+            hint="app.state.settings = settings",
+            at=main.create_app,
+        )
+
+    async def test_two_apps(self, load):
+        """Two calls make two apps that share nothing"""
+        main, config = load("main"), load("core.config")
+        first = main.create_app(config.Settings(project_name="Bakery"))
+        second = main.create_app(config.Settings(project_name="Library"))
+        titles = (first.title, second.title)
+        expect.that(
+            first is not second and titles == ("Bakery", "Library"),
+            did="create_app(Settings(…)) twice, for Bakery and Library",
+            got="one app, returned twice" if first is second else f"apps with the titles {titles}",
+            expected="two apps, each with its own settings",
+            why="one global app that every call changes lets one test decide the result of another",
+            hint="create the FastAPI object inside create_app, and return that",
+            at=main.create_app,
+        )
+
+    def test_environment_by_default(self, load, monkeypatch):
+        """create_app() uses get_settings(), and so does the app that the server runs"""
+        monkeypatch.setenv("PROJECT_NAME", "Bakery")
+        main = load.fresh("main")
+        for name, app in (("create_app()", main.create_app()), ("app.main.app", main.app)):
+            expect.equal(
+                app.title,
+                "Bakery",
+                did=f"{name}.title, with PROJECT_NAME=Bakery",
+                why="the server would run with settings that nobody chose",
+                hint="when the parameter is None, call get_settings()",
+                at=main.create_app,
+            )
+
+    def test_unsafe_does_not_start(self, load, monkeypatch):
+        """With STAGE=production and no key, `uvicorn app.main:app` does not start"""
+        monkeypatch.setenv("STAGE", "production")
+        with expect.raising(
+            ValueError,
+            says="SECRET_KEY",
+            did="import app.main, with STAGE=production and no key",
+            why="fail fast: an app without a key must not begin to serve",
+            hint="end main.py with `app = create_app()`",
+        ):
+            load.fresh("main")
+
+    async def test_listed_origin(self, load, connect):
+        """A page of a listed origin may read, and may send PATCH with Authorization"""
+        main, config = load("main"), load("core.config")
+        why = "your own web page could not use your API"
+        hint = "hand settings.cors_origins to CORSMiddleware, and leave methods and headers as they were"
+        async with connect(main.create_app(config.Settings(cors_origins=[SHOP]))) as client:
+            response = await client.get("/health", headers={"Origin": SHOP})
+            expect.header(response, "access-control-allow-origin", SHOP, why=why, hint=hint, at=main.add_cors)
+            response = await preflight(client, SHOP)
+            expect.status(response, 200, why=why, hint=hint, at=main.add_cors)
+            expect.header(response, "access-control-allow-origin", SHOP, why=why, hint=hint, at=main.add_cors)
+
+    async def test_other_origin(self, load, connect):
+        """A page of any other origin may not read"""
+        main, config = load("main"), load("core.config")
+        async with connect(main.create_app(config.Settings(cors_origins=[SHOP]))) as client:
+            for response in (
+                await client.get("/health", headers={"Origin": EVIL}),
+                await preflight(client, EVIL),
+            ):
+                expect.header(
+                    response,
+                    "access-control-allow-origin",
+                    None,
+                    why="any page in the world could read what your users may read",
+                    hint="allow_origins=settings.cors_origins, with the settings that add_cors gets",
+                    at=main.add_cors,
+                )
+
+    async def test_any_origin(self, load, connect):
+        """With "*" any page may read, but never with credentials"""
+        main, config = load("main"), load("core.config")
+        async with connect(main.create_app(config.Settings(cors_origins=["*"]))) as client:
+            response = await client.get("/health", headers={"Origin": EVIL})
+            allowed = response.headers.get("access-control-allow-origin")
+            expect.that(
+                allowed in ("*", EVIL),
+                response=response,
+                got=f"access-control-allow-origin: {allowed}",
+                expected="any origin is allowed, as the settings say",
+                hint="hand settings.cors_origins to CORSMiddleware",
+                at=main.add_cors,
+            )
+            expect.header(
+                response,
+                "access-control-allow-credentials",
+                None,
+                why='"*" with credentials lets any page act as the user who is signed in',
+                hint='allow_credentials="*" not in settings.cors_origins',
+                at=main.add_cors,
+            )
+
+
+async def preflight(client, origin):
+    """Ask, as a browser does, whether a page of that origin may send PATCH with a token."""
+    return await client.options(
+        "/health",
+        headers={
+            "Origin": origin,
+            "Access-Control-Request-Method": "PATCH",
+            "Access-Control-Request-Headers": "authorization",
+        },
+    )
+
+
+def expect_ready(app, expected, when):
+    """Expect app.state.ready to be `expected` at this moment."""
+    expect.equal(
+        getattr(app.state, "ready", None),
+        expected,
+        did=f"app.state.ready, {when}",
+        why="who asks too early or too late would be sent to an app that cannot answer",
+        hint="in lifespan: True before `yield`, False in `finally` after it",
+        at=sys.modules["app.main"].lifespan,
+    )
+
+
+@exercise("1.4")
+class TestLifespan:
+    async def test_not_started(self, load, connect):
+        """An app that was made but not started is not ready"""
+        app = load("main").create_app(load("core.config").Settings())
+        expect_ready(app, False, "before the start")
+        async with connect(app, lifespan=False) as client:
+            await client.get("/health")
+            expect_ready(app, False, "after a request to an app whose lifespan never ran")
+
+    async def test_start_and_stop(self, load):
+        """It is ready while it serves and not after it stopped, also the second time"""
+        app = load("main").create_app(load("core.config").Settings())
+        for time in ("first", "second"):
+            async with app.router.lifespan_context(app):
+                expect_ready(app, True, f"while it serves, the {time} time")
+            expect_ready(app, False, f"after it stopped, the {time} time")
+
+    async def test_stopped_by_an_error(self, load):
+        """It is not ready after it was stopped by an error"""
+        app = load("main").create_app(load("core.config").Settings())
+        with expect.raising(
+            KeyboardInterrupt,
+            did="stop the app by an interrupt",
+            why="an error that is swallowed here lets a broken app look healthy",
+            hint="use `try:` and `finally:`, without `except`",
+        ):
+            async with app.router.lifespan_context(app):
+                raise KeyboardInterrupt
+        expect_ready(app, False, "after an interrupt")
+
+    async def test_own_flag(self, load):
+        """Each app has its own flag: starting one does not make another ready"""
+        main, config = load("main"), load("core.config")
+        first, second = (main.create_app(config.Settings()) for _ in range(2))
+        async with first.router.lifespan_context(first):
+            expect_ready(first, True, "of the app that was started")
+            expect_ready(second, False, "of another app that was not started")
+
+
+@exercise("1.5")
+class TestRouter:
+    async def test_prefix(self, load, connect):
+        """Routes of api_router answer below /api/v1, and only there"""
+        await self.expect_prefix(load, connect, "/api/v1")
+
+    async def test_other_prefix(self, load, connect):
+        """With another prefix in the settings they answer below that one"""
+        await self.expect_prefix(load, connect, "/v9")
+
+    async def expect_prefix(self, load, connect, prefix):
+        router = load.fresh("api").api_router
+
+        async def probe() -> dict[str, bool]:
+            return {"found": True}
+
+        router.add_api_route("/probe-of-the-check", probe)
+        main, config = load("main"), load("core.config")
+        app = main.create_app(config.Settings(api_prefix=prefix))
+        why = "clients look for every versioned route below the prefix"
+        hint = "app.include_router(api_router, prefix=settings.api_prefix)"
+        async with connect(app) as client:
+            response = await client.get(f"{prefix}/probe-of-the-check")
+            expect.status(response, 200, why=why, hint=hint, at=main.create_app)
+            response = await client.get("/probe-of-the-check")
+            expect.status(response, 404, why=why, hint=hint, at=main.create_app)
+
+    async def test_document(self, load, connect):
+        """The OpenAPI document lies below the prefix, with title, description and version 1.0.0"""
+        for prefix in ("/api/v1", "/v9"):
+            await self.expect_document(load, connect, prefix)
+
+    async def expect_document(self, load, connect, prefix):
+        main, config = load("main"), load("core.config")
+        app = main.create_app(config.Settings(api_prefix=prefix, project_name="Bakery"))
+        why = "programs that are made from the document look for it there"
+        async with connect(app) as client:
+            response = await client.get(f"{prefix}/openapi.json")
+            hint = 'openapi_url=f"{settings.api_prefix}/openapi.json"'
+            expect.status(response, 200, why=why, hint=hint, at=main.create_app)
+            info = expect.body(response).get("info", {})
+            response = await client.get("/openapi.json")
+            expect.status(response, 404, why="two addresses for one document", hint=hint, at=main.create_app)
+        for name, expected in (("title", "Bakery"), ("version", "1.0.0")):
+            expect.equal(
+                info.get(name),
+                expected,
+                did=f'the "{name}" in the info of {prefix}/openapi.json',
+                why="readers of the documentation must know what they look at",
+                hint=f"give FastAPI(...) the argument {name}",
+                at=main.create_app,
+            )
+        expect.that(
+            bool(str(info.get("description", "")).strip()),
+            did=f'the "description" in the info of {prefix}/openapi.json',
+            got="nothing",
+            expected="a sentence",
+            why="it is the first thing a reader of /docs sees",
+            hint='FastAPI(..., description="Users, their sessions and their items.")',
+            at=main.create_app,
+        )
+
+    async def test_pages(self, load, connect):
+        """/docs and /redoc show that document"""
+        main, config = load("main"), load("core.config")
+        async with connect(main.create_app(config.Settings(api_prefix="/v9"))) as client:
+            for page in ("/docs", "/redoc"):
+                response = await client.get(page)
+                expect.status(
+                    response,
+                    200,
+                    why="people who want to use your API look there first",
+                    hint="leave docs_url and redoc_url as they are, and give openapi_url a path",
+                    at=main.create_app,
+                )
+                expect.that(
+                    "/v9/openapi.json" in response.text,
+                    response=response,
+                    got="a page that reads another document",
+                    expected="a page that reads /v9/openapi.json",
+                    hint="set openapi_url by the prefix of the settings",
+                    at=main.create_app,
+                )
+
+    async def test_health(self, client):
+        """GET /health stays without a prefix, and a slash behind it gives 404, no redirect"""
+        why = "a redirect costs a second request, and some clients lose their token on the way"
+        expect.status(await client.get("/health"), 200, why="machines ask for /health, in every version")
+        expect.status(await client.get("/api/v1/health"), 404, why="one path, one answer")
+        response = await client.get("/health/")
+        expect.status(response, 404, why=why, hint="FastAPI(..., redirect_slashes=False)")
+
+
+@exercise("1.6")
+class TestMailSettings:
+    def test_environment_is_read(self, load, monkeypatch):
+        """SMTP_HOST, SMTP_PORT and SMTP_PASSWORD are read"""
+        model = load("core.mail_settings").MailSettings
+        monkeypatch.setenv("SMTP_HOST", "mail.example.com")
+        monkeypatch.setenv("SMTP_PORT", "587")
+        monkeypatch.setenv("SMTP_PASSWORD", KEY)
+        settings = make(model)
+        password = settings.password
+        found = {
+            "host": settings.host,
+            "port": settings.port,
+            "password": password.get_secret_value() if isinstance(password, SecretStr) else password,
+        }
+        for name, expected in (("host", "mail.example.com"), ("port", 587), ("password", KEY)):
+            expect.equal(
+                found[name],
+                expected,
+                did=f"MailSettings().{name}, with SMTP_{name.upper()} in the environment",
+                why="the operator sets it, nothing happens, and mail goes to the default, or nowhere",
+                hint='Field(env=…) is ignored since Pydantic 2: use env_prefix="SMTP_" in model_config',
+                at=model,
+            )
+
+    def test_defaults(self, load):
+        """Without variables: localhost, 25, no password, no addresses"""
+        model = load("core.mail_settings").MailSettings
+        settings = make(model)
+        for name, expected in (("host", "localhost"), ("port", 25), ("report_to", [])):
+            expect.equal(getattr(settings, name), expected, did=f"MailSettings().{name}", at=model)
+        expect.that(
+            settings.password is None,
+            did="MailSettings().password, without SMTP_PASSWORD",
+            got="a password",
+            expected="None",
+            why="a password in the code is known to everyone who ever had the code",
+            hint="password: SecretStr | None = None",
+            at=model,
+        )
+
+    def test_list(self, load, monkeypatch):
+        """SMTP_REPORT_TO is split at commas, without blanks and empty parts"""
+        model = load("core.mail_settings").MailSettings
+        ada, bob = "ada@example.com", "bob@example.com"
+        for text, expected in ((f"{ada},{bob}", [ada, bob]), (f" {ada} , ,", [ada]), ("", [])):
+            monkeypatch.setenv("SMTP_REPORT_TO", text)
+            expect.equal(
+                make(model).report_to,
+                expected,
+                did=f'MailSettings().report_to, with SMTP_REPORT_TO="{text}"',
+                why="reports would go to no one, or to an address that does not exist",
+                hint='Annotated[list[str], NoDecode], and a validator with mode="before", as in 1.2',
+                at=model,
+            )
+        given = expect.accepted(
+            model,
+            {"report_to": ["ada@example.com"]},
+            hint="the validator returns everything that is not a str unchanged",
+        )
+        expect.equal(given.report_to, ["ada@example.com"], did="MailSettings(report_to=[…]).report_to")
+
+    def test_port(self, load):
+        """A port below 1 or above 65535 is refused, 1 and 65535 are accepted"""
+        model = load("core.mail_settings").MailSettings
+        why = "there is no such port: the first mail would fail, days after the start"
+        hint = "port: int = Field(25, ge=1, le=65535)"
+        for bad in (0, 65536):
+            expect.refused(model, {"port": bad}, field="port", why=why, hint=hint)
+        for good in (1, 65535):
+            expect.accepted(model, {"port": good}, hint="ge and le include the bounds themselves")
+
+    def test_password_is_hidden(self, load):
+        """The password is not printed with the settings, nor with an error"""
+        model = load("core.mail_settings").MailSettings
+        settings = expect.accepted(model, {"password": KEY})
+        expect.that(
+            KEY not in f"{settings!r} {settings}",
+            did="print(MailSettings(password=…))",
+            got="the password, in full",
+            expected="stars instead of the password",
+            why="settings are printed in logs and error reports, which many people read",
+            hint="declare the field as SecretStr",
+            at=model,
+        )
+
+    def test_dotenv(self, load):
+        """.env is read, and the app's other lines in it do no harm"""
+        Path(".env").write_text("STAGE=development\nSMTP_HOST=mail.example.com\nSMTP_UNKNOWN=1\n")
+        model = load("core.mail_settings").MailSettings
+        expect.equal(
+            make(model).host,
+            "mail.example.com",
+            did="MailSettings().host, with SMTP_HOST=mail.example.com and STAGE=development in .env",
+            why="app and mail share one .env; each must leave the other's lines alone",
+            hint='SettingsConfigDict(env_prefix="SMTP_", env_file=".env", extra="ignore")',
+            at=model,
+        )
+
+    def test_import_reads_nothing(self, load, monkeypatch):
+        """Importing the file reads nothing; get_mail_settings() makes the one object"""
+        monkeypatch.setenv("SMTP_PORT", "a wrong port")
+        why = "one wrong variable would stop every import, and no test could choose other values"
+        hint = "take the object at the end away; write get_mail_settings with @lru_cache instead"
+        did = 'import app.core.mail_settings, with SMTP_PORT="a wrong port"'
+        try:
+            module = load.fresh("core.mail_settings")
+        except ValidationError:
+            raise expect.Wrong(did=did, got="the import was refused", expected="it works", why=why, hint=hint) from None
+        with expect.raising(ValueError, says="port", did="get_mail_settings(), with a wrong SMTP_PORT"):
+            module.get_mail_settings()
+        made = [
+            name
+            for name, value in vars(sys.modules["app.core.mail_settings"]).items()
+            if isinstance(value, module.MailSettings)
+        ]
+        expect.that(
+            not made,
+            did=did,
+            got=f"`{', '.join(made)}`, made while the file was imported",
+            expected="no object before the first call",
+            why=why,
+            hint=hint,
+        )
+        monkeypatch.setenv("SMTP_PORT", "587")
+        first = module.get_mail_settings()
+        monkeypatch.setenv("SMTP_PORT", "2525")
+        expect.that(
+            first.port == 587 and module.get_mail_settings() is first,
+            did="get_mail_settings(), twice",
+            got="two objects",
+            expected="one object, made at the first call",
+            why="the file .env would be read again for each mail",
+            hint="put @lru_cache above get_mail_settings",
+            at=module.get_mail_settings,
+        )
+
+    def test_no_old_style(self, load):
+        """Importing the file gives no warning about old style"""
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            load.fresh("core.mail_settings")
+        old = [
+            str(one.message).split(";")[0]
+            for one in caught
+            if type(one.message).__name__.startswith("PydanticDeprecated")
+        ]
+        expect.that(
+            not old,
+            did="import app.core.mail_settings",
+            got=f"a warning: {old[0]}" if old else "",
+            expected="no warning",
+            why="what is a warning today is an error after the next update",
+            hint="model_config = SettingsConfigDict(...) in place of class Config; no env= in Field",
+        )
+
+
+def make(model: type[BaseModel]):
+    """Make settings from the environment; a refusal is the learner's mistake, not the check's."""
+    try:
+        return model()
+    except ValueError as error:
+        raise expect.Wrong(
+            did=f"{model.__name__}(), from the environment",
+            got=f"{type(error).__name__}: {' '.join(str(error).split())[:160]}",
+            expected="it is accepted",
+            why="the app would stop at its first mail",
+            hint='a list needs NoDecode and a validator; other lines in .env need extra="ignore"',
+            at=model,
+        ) from None

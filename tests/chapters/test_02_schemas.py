@@ -1,0 +1,987 @@
+"""Checks of chapter 02: what crosses the wire."""
+
+import warnings
+from datetime import UTC, datetime
+from decimal import Decimal
+from types import SimpleNamespace
+
+from fastapi import FastAPI, HTTPException
+from pydantic import BaseModel, ValidationError
+
+from workbook import expect
+from workbook.checks import exercise
+
+ADA = {"email": "ada@example.com", "username": "ada", "password": "Correct horse"}
+LAMP = {"title": "Lamp", "price": "9.90"}
+NOON = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
+HASH = "$2b$12$KIXQabcdefghijklmnopqrstuv"
+
+
+def user_row(**changes):
+    """Return a stand-in for a user's database row."""
+    row = {
+        "id": 7,
+        "email": "ada@example.com",
+        "username": "ada",
+        "full_name": None,
+        "role": "admin",
+        "is_active": True,
+        "hashed_password": HASH,
+        "created_at": NOON,
+        "updated_at": NOON,
+    }
+    return SimpleNamespace(**row | changes)
+
+
+def item_row(**changes):
+    """Return a stand-in for an item's database row."""
+    row = {
+        "id": 3,
+        "title": "Lamp",
+        "description": None,
+        "url": None,
+        "price": Decimal("9.90"),
+        "owner_id": 7,
+        "secret_note": "not for clients",
+        "created_at": NOON,
+        "updated_at": NOON,
+    }
+    return SimpleNamespace(**row | changes)
+
+
+def schema(load, name):
+    """Load one of the learner's schemas, such as "users.UserCreate"; what is no schema is a wrong answer."""
+    feature, name = name.split(".")
+    found = getattr(load(f"{feature}.schemas"), name)
+    expect.that(
+        isinstance(found, type) and issubclass(found, BaseModel),
+        did=f"from app.{feature}.schemas import {name}",
+        got=f"{name} is no schema",
+        expected=f"{name} is a class that inherits from BaseModel",
+        why="FastAPI checks a request and filters an answer by Pydantic models",
+        hint=f"write `class {name}(BaseModel):`",
+        at=found,
+    )
+    return found
+
+
+def field_of(made, name):
+    """Return a field of what was made, or a word for its absence."""
+    return getattr(made, name, "(no such field)")
+
+
+def part(answer, names):
+    """Return the named fields of a JSON answer; fields that later chapters add do not matter."""
+    body = expect.body(answer)
+    return {key: body[key] for key in names if key in body} if isinstance(body, dict) else body
+
+
+def changes(model, data, **reason):
+    """Return what an update schema hands on: only what the client sent."""
+    return expect.accepted(model, data, **reason).model_dump(exclude_unset=True)
+
+
+def shows(schema, row, **reason):
+    """Read a row by a public schema, as our own code would, and return its JSON as Python values."""
+    did = f"{schema.__name__}.model_validate(row)"
+    try:
+        return schema.model_validate(row).model_dump(mode="json")
+    except ValidationError as error:
+        first = error.errors()[0]
+        got = f"{'.'.join(map(str, first['loc'])) or 'the row'} was refused: {first['msg']}"
+        raise expect.Wrong(did=did, got=got, expected="the row is read", at=schema, **reason) from None
+
+
+def never_passes_on(model, data, name):
+    """Expect that a field which a client must not choose never reaches the dump; refusing it is as good."""
+    try:
+        dumped = model.model_validate(data | {name: "admin"}).model_dump()
+    except ValidationError:
+        return
+    expect.that(
+        name not in dumped,
+        did=f'{model.__name__} with "{name}": "admin"',
+        got=f"the dump has {name}",
+        expected=f"{name} is dropped or refused",
+        why="a client could give itself rights that nobody granted",
+        hint=f"take {name} out of {model.__name__}; list only what this client may choose",
+        at=model,
+    )
+
+
+def refuses_password(create, password, says, why, hint):
+    """Expect that a sign-up with this password is refused with a ValidationError that says why."""
+    data = ADA | {"password": password}
+    try:
+        create.model_validate(data)
+    except HTTPException as error:
+        raise expect.Wrong(
+            did=f"UserCreate with the password {expect.shown(password)}",
+            got=f"your code raised HTTPException({error.status_code}) inside the schema",
+            expected='a ValidationError for "password"',
+            why="it ends the work at the first fault, so a person hears of the faults one by one",
+            hint="raise ValueError in a validator, never HTTPException: Pydantic collects every ValueError",
+            at=create,
+        ) from None
+    except Exception:  # noqa: S110 - expect.refused, below, says what came
+        pass
+    expect.refused(create, data, field="password", says=says, why=why, hint=hint)
+
+
+def no_old_pydantic(load, name):
+    """Expect that a module imports without a warning about Pydantic 1."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        load.fresh(name)
+    said = [str(one.message).split(". ")[0].replace("\n", " ") for one in caught]
+    old = [text for text in said if "deprecated" in text or "changed in V2" in text]
+    expect.that(
+        not old,
+        did=f"import app.{name}",
+        got=f"the warning: {old[0][:120]}" if old else "",
+        expected="no warning about old Pydantic",
+        why="Pydantic 1's ways are ignored or warned about today, and the next version drops them",
+        hint="use model_config = ConfigDict(...) for settings and @field_validator for rules",
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------------- 2.1
+
+
+@exercise("2.1")
+class TestSignUp:
+    def test_a_complete_request(self, load):
+        """A complete sign-up is accepted, and its values arrive unchanged"""
+        create = schema(load, "users.UserCreate")
+        made = expect.accepted(
+            create,
+            ADA | {"full_name": "Ada Lovelace"},
+            why="a person with good data could not sign up",
+            hint="give UserCreate the fields email, username, full_name and password",
+        )
+        wanted = ADA | {"full_name": "Ada Lovelace"}
+        expect.equal(
+            {name: field_of(made, name) for name in wanted},
+            wanted,
+            did="UserCreate(...)",
+            why="what a person sent would be lost",
+            hint="give UserCreate the fields email, username, full_name and password, and inherit UserBase",
+            at=create,
+        )
+
+    def test_required(self, load):
+        """E-mail address, user name and password must be sent, and may not be null"""
+        for field in ("email", "username", "password"):
+            create = schema(load, "users.UserCreate")
+            reason = {
+                "why": f"a user without {field} would be stored, or fail later as a 500",
+                "hint": f"write {field} without a default and without `| None`",
+            }
+            without = {key: value for key, value in ADA.items() if key != field}
+            expect.refused(create, without, field=field, **reason)
+            expect.refused(create, ADA | {field: None}, field=field, **reason)
+
+    def test_full_name_may_be_left_out(self, load):
+        """A sign-up without full_name is accepted: the field is optional"""
+        made = expect.accepted(
+            schema(load, "users.UserCreate"),
+            ADA,
+            why="a person who gives no full name could not sign up",
+            hint="`| None` only allows null; the default `= None` lets a client leave the field out",
+        )
+        expect.equal(
+            field_of(made, "full_name"),
+            None,
+            did="UserCreate(...).full_name, when it was not sent",
+            why="everybody would get a name that they never chose",
+            hint="give full_name the default None",
+        )
+
+    def test_full_name_may_be_null(self, load):
+        """A sign-up with full_name null is accepted"""
+        expect.accepted(
+            schema(load, "users.UserCreate"),
+            ADA | {"full_name": None},
+            why="many clients send an empty form field as null",
+            hint="a default is not enough: the type must allow None too, `FullName | None`",
+        )
+
+    def test_no_address(self, load):
+        """Text that is no e-mail address is refused"""
+        for email in ("ada", "ada@", "@example.com", "ada@example", 42):
+            expect.refused(
+                schema(load, "users.UserCreate"),
+                ADA | {"email": email},
+                field="email",
+                why="nobody could ever write to this user",
+                hint="use the type Email, not str",
+            )
+
+    def test_lengths(self, load):
+        """A user name has 3 to 50 characters, a full name at most 100"""
+        for field, low, high in (("username", 3, 50), ("full_name", 0, 100)):
+            create = schema(load, "users.UserCreate")
+            reason = {
+                "why": "too short says nothing, too long breaks the page and the column that hold it",
+                "hint": f"use the type {'Username' if field == 'username' else 'FullName'} for {field}",
+            }
+            for size in (low or 1, high):
+                expect.accepted(create, ADA | {field: "a" * size}, **reason)
+            for size in (low - 1, high + 1):
+                if size > 0:
+                    expect.refused(create, ADA | {field: "a" * size}, field=field, **reason)
+
+    def test_base_has_no_password(self, load):
+        """UserBase alone needs no password, and has none"""
+        base = schema(load, "users.UserBase")
+        expect.that(
+            "password" not in base.model_fields,
+            did="UserBase.model_fields",
+            got="UserBase has a password",
+            expected="only UserCreate has one",
+            why="every schema that inherits from UserBase would carry the password along",
+            hint="move password down into UserCreate",
+            at=base,
+        )
+
+    def test_no_role(self, load):
+        """A role that a client sends never gets through"""
+        never_passes_on(schema(load, "users.UserCreate"), ADA, "role")
+
+
+# ---------------------------------------------------------------------------------------------------------------- 2.2
+
+
+@exercise("2.2")
+class TestPasswordRule:
+    def test_seven_characters(self, load):
+        """A password of 7 characters is refused, and the message says 8"""
+        refuses_password(
+            schema(load, "users.UserCreate"),
+            "Short1A",
+            says="8",
+            why="short passwords are guessed in minutes",
+            hint="Field(min_length=8) inside Password counts the characters",
+        )
+
+    def test_no_upper_case(self, load):
+        """A password without an upper-case letter is refused, and the message says so"""
+        refuses_password(
+            schema(load, "users.UserCreate"),
+            "alllowercase",
+            says="upper",
+            why="a person cannot repair a password without knowing the rule",
+            hint='in check_password: raise ValueError("... upper-case letter") if no character is upper-case',
+        )
+
+    def test_too_many_bytes(self, load):
+        """A password of 37 two-byte letters is refused: 74 bytes, though only 37 characters"""
+        for password in ("É" * 37, "A" * 73):
+            refuses_password(
+                schema(load, "users.UserCreate"),
+                password,
+                says="72",
+                why="bcrypt cannot hash more than 72 bytes; the sign-up would fail later, as a 500",
+                hint="max_length counts characters; compare len(value.encode()) with 72 and say 72 in the message",
+            )
+
+    def test_good(self, load):
+        """A good password is accepted and arrives unchanged, from 8 characters to exactly 72 bytes"""
+        for password in ("Correct horse", "Abcdefgh", "É" * 36):
+            create = schema(load, "users.UserCreate")
+            made = expect.accepted(
+                create,
+                ADA | {"password": password},
+                why="a person with a good password could not sign up",
+                hint="compare the bounds: at least 8 characters, at most 72 bytes, both included",
+            )
+            expect.equal(
+                field_of(made, "password"),
+                password,
+                did="UserCreate(...).password",
+                why="the user would be stored with another password, or none, and could never log in",
+                hint="end the validator with `return value`: what it returns is what the field gets",
+                at=create,
+            )
+
+    def test_any_alphabet(self, load):
+        """An upper-case letter of any alphabet counts, É and Д as well as A"""
+        for password in ("École-ferme", "жёлтый Дом"):
+            expect.accepted(
+                schema(load, "users.UserCreate"),
+                ADA | {"password": password},
+                why="people write their passwords in their own alphabet",
+                hint="ask each character with str.isupper() instead of listing A to Z",
+            )
+
+    def test_nul(self, load):
+        """A password with a NUL character is refused, and the message says NUL"""
+        refuses_password(
+            schema(load, "users.UserCreate"),
+            "Correct\x00horse",
+            says="nul",
+            why="bcrypt raises an error for NUL; the sign-up would fail later, as a 500",
+            hint="call refuse_unstorable(value) in check_password",
+        )
+
+    async def test_all_faults_at_once(self, load, connect):
+        """A bad e-mail address and a bad password are told together, in one 422"""
+        create = schema(load, "users.UserCreate")
+        app = FastAPI()
+
+        @app.post("/users")
+        async def sign_up(data: create):
+            return {}
+
+        async with connect(app) as client:
+            answer = await client.post("/users", json=ADA | {"email": "ada", "password": "É" * 37})
+        reason = {
+            "why": "a person would repair one fault, send again, and only then hear of the next",
+            "hint": "raise ValueError in a validator, never HTTPException: Pydantic collects ValueErrors",
+        }
+        expect.status(answer, 422, at=create, **reason)
+        faults = part(answer, ["detail"]).get("detail", [])
+        blamed = sorted({fault["loc"][-1] for fault in faults})
+        expect.equal(blamed, ["email", "password"], did="the fields in detail", at=create, **reason)
+
+    def test_still_required(self, load):
+        """A sign-up without a password is still refused"""
+        expect.refused(
+            schema(load, "users.UserCreate"),
+            {key: value for key, value in ADA.items() if key != "password"},
+            field="password",
+            why="a user without a password would be stored, or fail later as a 500",
+            hint="give password no default: Field(repr=False) has none",
+        )
+
+    def test_not_printed(self, load):
+        """The printed UserCreate does not show the password"""
+        create = schema(load, "users.UserCreate")
+        made = expect.accepted(create, ADA)
+        expect.that(
+            ADA["password"] not in f"{made!r} {made}",
+            did="repr(UserCreate(...))",
+            got=f"it shows the password: {made!r}",
+            expected="no password in it",
+            why="objects are printed into logs, and logs are read by many people",
+            hint="write the field as `password: Password = Field(repr=False)`",
+            at=create,
+        )
+
+
+# ---------------------------------------------------------------------------------------------------------------- 2.3
+
+
+@exercise("2.3")
+class TestUserUpdate:
+    def test_nothing(self, load):
+        """An empty request is accepted, and changes nothing"""
+        update = schema(load, "users.UserUpdate")
+        got = changes(
+            update,
+            {},
+            why="a client that changes one field would have to send all the others",
+            hint="give each field the default None: `| None` alone does not let a client leave it out",
+        )
+        expect.equal(
+            got,
+            {},
+            did="UserUpdate.model_validate({}).model_dump(exclude_unset=True)",
+            why="fields that nobody sent would be overwritten",
+            hint="let a plain default stand for 'not sent'; Pydantic remembers what was sent",
+            at=update,
+        )
+
+    def test_one_field(self, load):
+        """One field that is sent is the only one that changes, for each of the three"""
+        for field, value in (
+            ("email", "grace@example.com"),
+            ("username", "grace"),
+            ("full_name", "Grace Hopper"),
+        ):
+            update = schema(load, "users.UserUpdate")
+            got = changes(
+                update,
+                {field: value},
+                why=f"a person could not change {field} alone",
+                hint=f"give UserUpdate the field {field}, each field with a default; mind `return value`",
+            )
+            expect.equal(
+                got,
+                {field: value},
+                did=f"UserUpdate.model_validate({{{field!r}: {value!r}}}).model_dump(exclude_unset=True)",
+                why="the change would be lost, or other fields overwritten",
+                hint=f"check that UserUpdate has {field}, and that its validator ends with `return value`",
+                at=update,
+            )
+
+    def test_null_full_name(self, load):
+        """A full_name that is sent as null arrives as null: the person wants it deleted"""
+        update = schema(load, "users.UserUpdate")
+        reason = {
+            "why": "a person could never delete their full name",
+            "hint": "do not drop None: exclude_unset already tells 'not sent' from 'null'",
+        }
+        expect.equal(
+            changes(update, {"full_name": None}, **reason),
+            {"full_name": None},
+            did='UserUpdate.model_validate({"full_name": None}).model_dump(exclude_unset=True)',
+            at=update,
+            **reason,
+        )
+
+    def test_null_refused(self, load):
+        """Null for email or username is refused: every user must have both"""
+        for field in ("email", "username"):
+            expect.refused(
+                schema(load, "users.UserUpdate"),
+                {field: None},
+                field=field,
+                why="the database would refuse the null, and the client would get a 500",
+                hint=f'add a field_validator for "{field}" that raises ValueError when the value is None',
+            )
+
+    def test_same_rules(self, load):
+        """The rules of sign-up hold for a change too"""
+        for field, value in (
+            ("email", "ada"),
+            ("username", "ab"),
+            ("username", "a" * 51),
+            ("full_name", "a" * 101),
+        ):
+            expect.refused(
+                schema(load, "users.UserUpdate"),
+                {field: value},
+                field=field,
+                why="a person could sign up with a good value and change it to a forbidden one",
+                hint="use the types Email, Username and FullName again instead of str",
+            )
+
+    def test_nothing_else(self, load):
+        """Role, is_active and the password cannot be changed here"""
+        for name in ("role", "is_active", "hashed_password", "password"):
+            never_passes_on(schema(load, "users.UserUpdate"), {"full_name": "Ada"}, name)
+
+
+# ---------------------------------------------------------------------------------------------------------------- 2.4
+
+
+@exercise("2.4")
+class TestUserPublic:
+    def test_reads_a_row(self, load):
+        """UserPublic.model_validate reads an object with attributes, not only a dict"""
+        shows(
+            schema(load, "users.UserPublic"),
+            user_row(),
+            why="your own code could not build an answer that holds a user",
+            hint="inherit from BaseModel, set model_config = ConfigDict(from_attributes=True), "
+            "and list only fields that the row has",
+        )
+
+    def test_no_password(self, load):
+        """No field of UserPublic has to do with a password"""
+        public = schema(load, "users.UserPublic")
+        leaks = [name for name in public.model_fields if "password" in name]
+        expect.that(
+            not leaks,
+            did="UserPublic.model_fields",
+            got=f"it lists {', '.join(leaks)}",
+            expected="no password and no hash",
+            why="whoever sees the hash can try passwords against it at home, without any limit",
+            hint="inherit from BaseModel and list only what a client may see",
+            at=public,
+        )
+
+    async def test_over_http(self, load, connect):
+        """As a response model it sends the eight fields, and no hash"""
+        public = schema(load, "users.UserPublic")
+        app = FastAPI()
+        app.get("/users/7", response_model=public)(lambda: user_row(full_name="Ada Lovelace"))
+        async with connect(app, raise_app_exceptions=False) as client:
+            answer = await client.get("/users/7")
+        reason = {
+            "why": "a client that shows a profile needs these fields, and no more",
+            "hint": "list the eight fields of the table, with their types and without defaults",
+        }
+        expect.status(answer, 200, at=public, **reason)
+        expect.that(
+            HASH not in answer.text,
+            got="the answer holds the hash",
+            expected="no hash in the answer",
+            why="whoever sees the hash can try passwords against it at home, without any limit",
+            hint="list only what may leave; what is not listed stays",
+            at=public,
+            response=answer,
+        )
+        wanted = {
+            "id": 7,
+            "email": "ada@example.com",
+            "username": "ada",
+            "full_name": "Ada Lovelace",
+            "role": "admin",
+            "is_active": True,
+        }
+        found = part(answer, wanted)
+        expect.equal(found, wanted, did="GET /users/7 with response_model=UserPublic", at=public, **reason)
+        times = part(answer, ["created_at", "updated_at"])
+        for name in ("created_at", "updated_at"):
+            expect.equal(
+                times.get(name, "(no such field)"),
+                "2026-05-01T12:00:00Z",
+                did=f"GET /users/7 with response_model=UserPublic: {name}",
+                why="without its offset a time means another hour in each country",
+                hint=f"give {name} the type datetime",
+                at=public,
+            )
+
+    def test_null_is_shown(self, load):
+        """A user without a full name is shown, with full_name null"""
+        reason = {
+            "why": "the page of every user without a full name would be a 500",
+            "hint": "give full_name the type `str | None`",
+        }
+        got = shows(schema(load, "users.UserPublic"), user_row(full_name=None), **reason)
+        expect.that(
+            "full_name" in got and got["full_name"] is None,
+            did="UserPublic.model_validate(row), full_name is None",
+            got=f"full_name is {got.get('full_name', 'missing')!r}",
+            expected="None",
+            **reason,
+        )
+
+    def test_old_rows(self, load):
+        """A row that was stored before today's rules is shown as it is"""
+        for field, value in (
+            ("username", "al"),
+            ("username", "Ada Byron"),
+            ("email", "root@localhost"),
+            ("email", "Ada@Example.com"),
+            ("full_name", "a" * 101),
+        ):
+            reason = {
+                "why": "a stricter rule for new input would turn every older row into a 500",
+                "hint": "do not inherit from UserBase; use str for email and username on the way out",
+            }
+            public = schema(load, "users.UserPublic")
+            got = shows(public, user_row(**{field: value}), **reason)
+            expect.equal(
+                got.get(field), value, did=f"UserPublic.model_validate(row).{field}", at=public, **reason
+            )
+
+    def test_no_old_pydantic(self, load):
+        """The module imports without a warning about Pydantic 1"""
+        no_old_pydantic(load, "users.schemas")
+
+
+# ---------------------------------------------------------------------------------------------------------------- 2.5
+
+
+@exercise("2.5")
+class TestNormalised:
+    def test_email(self, load):
+        """A new user's e-mail address is lower case as soon as it is read"""
+        made = expect.accepted(schema(load, "users.UserCreate"), ADA | {"email": "Ada@EXAMPLE.com"})
+        expect.equal(
+            field_of(made, "email"),
+            "ada@example.com",
+            did='UserCreate(email="Ada@EXAMPLE.com").email',
+            why="the question 'is this address taken?' would be asked with the wrong spelling",
+            hint="normalise while reading: an AfterValidator(str.lower) at the name Email",
+        )
+
+    def test_username(self, load):
+        """A new user's name is trimmed and lower case as soon as it is read"""
+        for sent in ("  Ada ", "ADA", "ada", "\tAda\n"):
+            made = expect.accepted(
+                schema(load, "users.UserCreate"),
+                ADA | {"username": sent},
+                why="spaces around a name come from copying; they are no fault of the person",
+                hint="trim with StringConstraints(strip_whitespace=True), which runs before the pattern",
+            )
+            expect.equal(
+                field_of(made, "username"),
+                "ada",
+                did=f"UserCreate(username={sent!r}).username",
+                why="two users could have names that look the same",
+                hint="StringConstraints has strip_whitespace and to_lower",
+            )
+
+    def test_update(self, load):
+        """A change of e-mail address or user name is normalised in the same way"""
+        for field, sent, kept in (
+            ("email", "Ada@EXAMPLE.com", "ada@example.com"),
+            ("username", "  Ada ", "ada"),
+        ):
+            update = schema(load, "users.UserUpdate")
+            reason = {
+                "why": "a person could change to a spelling of somebody else's address or name",
+                "hint": "put the rule at the names Email and Username, which UserUpdate uses too",
+            }
+            expect.equal(
+                changes(update, {field: sent}, **reason),
+                {field: kept},
+                did=f"UserUpdate({field}={sent!r})",
+                at=update,
+                **reason,
+            )
+
+    def test_trim_before_count(self, load):
+        """Spaces do not count: a name of three spaces, or of two letters and spaces, is refused"""
+        for sent in ("   ", " a ", "  ab  "):
+            expect.refused(
+                schema(load, "users.UserCreate"),
+                ADA | {"username": sent},
+                field="username",
+                why="a user could have an empty name, because the rule was asked before the trimming",
+                hint="trim first and count afterwards: StringConstraints does it in this order",
+            )
+
+    def test_lengths(self, load):
+        """The bounds of 3 and 50 characters hold for the trimmed name"""
+        create = schema(load, "users.UserCreate")
+        reason = {
+            "why": "the rule of exercise 2.1 would be lost",
+            "hint": "keep min_length=3 and max_length=50, both counted after trimming",
+        }
+        for name in ("abc", "a" * 50, f"  {'a' * 50}  "):
+            expect.accepted(create, ADA | {"username": name}, **reason)
+        expect.refused(create, ADA | {"username": "a" * 51}, field="username", **reason)
+
+    def test_letters(self, load):
+        """A user name holds no @, no space, no sign, and no letter that looks like another"""
+        for sent in ("ada@example.com", "\u0430da", "ada lovelace", "ada\x00", "ada/..", "ada!", "[ada]"):
+            expect.refused(
+                schema(load, "users.UserCreate"),
+                ADA | {"username": sent},
+                field="username",
+                why="a user name could pretend to be another person's address or name",
+                hint='give Username Field(pattern=r"^[A-Za-z0-9._-]+$"): the ^ and $ cover the whole name',
+            )
+
+    def test_good_names(self, load):
+        """Letters a to z, digits, dot, underscore and hyphen are accepted"""
+        for sent in ("ada.lovelace", "ada_1815", "grace-hopper", "zoe", "x90"):
+            expect.accepted(
+                schema(load, "users.UserCreate"),
+                ADA | {"username": sent},
+                why="a person with a good name could not sign up",
+                hint="the list in the pattern is [A-Za-z0-9._-], the hyphen last",
+            )
+
+    def test_password_untouched(self, load):
+        """The password keeps its spaces and its upper case"""
+        sent = "  Correct Horse "
+        reason = {
+            "why": "the stored password would not be the one that the person typed",
+            "hint": "put the rules at Email and Username; a model_config changes every str of the schema",
+        }
+        create = schema(load, "users.UserCreate")
+        made = expect.accepted(create, ADA | {"password": sent}, **reason)
+        expect.equal(field_of(made, "password"), sent, did="UserCreate(...).password", at=create, **reason)
+
+    def test_no_text(self, load):
+        """A number, a list or null is refused for both fields, not a crash"""
+        for field in ("email", "username"):
+            for value in (42, None, ["ada"]):
+                reason = {
+                    "why": "a validator that expects text raises AttributeError here: the client gets a 500",
+                    "hint": 'let Pydantic check the type first: AfterValidator, not mode="before"',
+                }
+                schemas = load("users.schemas")
+                for model in (schemas.UserCreate, schemas.UserUpdate):
+                    expect.refused(model, ADA | {field: value}, field=field, **reason)
+
+
+# ---------------------------------------------------------------------------------------------------------------- 2.6
+
+
+@exercise("2.6")
+class TestItemCreate:
+    def test_smallest(self, load):
+        """A title and a price are enough; description and url are None"""
+        made = expect.accepted(
+            schema(load, "items.ItemCreate"),
+            LAMP,
+            why="a person would have to invent a description and a link",
+            hint="give description and url the default None: `| None` alone is not enough",
+        )
+        got = {name: getattr(made, name, "missing") for name in ("title", "description", "url")}
+        expect.equal(
+            got,
+            {"title": "Lamp", "description": None, "url": None},
+            did='ItemCreate(title="Lamp", price="9.90")',
+            why="the item would be stored with values that nobody sent",
+            hint="give ItemBase the four fields of the table",
+        )
+
+    def test_required(self, load):
+        """Title and price must be sent, and may not be null"""
+        for field in ("title", "price"):
+            create = schema(load, "items.ItemCreate")
+            reason = {
+                "why": f"an item without {field} would be stored, or fail later as a 500",
+                "hint": f"write {field} without a default and without `| None`",
+            }
+            without = {key: value for key, value in LAMP.items() if key != field}
+            expect.refused(create, without, field=field, **reason)
+            expect.refused(create, LAMP | {field: None}, field=field, **reason)
+
+    def test_null(self, load):
+        """Description and url may be null"""
+        for field in ("description", "url"):
+            expect.accepted(
+                schema(load, "items.ItemCreate"),
+                LAMP | {field: None},
+                why="many clients send an empty form field as null",
+                hint=f"let the type of {field} allow None",
+            )
+
+    def test_exact(self, load):
+        """A price is exact: a Decimal, not a float"""
+        made = expect.accepted(schema(load, "items.ItemCreate"), LAMP | {"price": "0.10"})
+        expect.equal(
+            field_of(made, "price"),
+            Decimal("0.10"),
+            did='ItemCreate(price="0.10").price',
+            why="sums of floats are wrong by a cent sooner or later, and somebody pays it",
+            hint="use Decimal, not float",
+        )
+
+    def test_good_prices(self, load):
+        """A price that is good is accepted, from 0 to 99999999.99"""
+        for price in ("0", 0, "9.9", 10, 9.95, "1e3", "99999999.99"):
+            expect.accepted(
+                schema(load, "items.ItemCreate"),
+                LAMP | {"price": price},
+                why="a price that the database can store would be refused",
+                hint="the bounds are ge=0, max_digits=10, decimal_places=2; 0 is a price, too",
+            )
+
+    def test_price_in_json(self, load):
+        """In JSON a price is text with two places: "9.9" becomes "9.90", always"""
+        for sent, shown in (
+            ("9.9", "9.90"),
+            (10, "10.00"),
+            (0, "0.00"),
+            ("-0", "0.00"),
+            ("1e3", "1000.00"),
+            (9.95, "9.95"),
+        ):
+            create = schema(load, "items.ItemCreate")
+            made = expect.accepted(
+                create,
+                LAMP | {"price": sent},
+                why="a client could not send a good price",
+                hint="the bounds are ge=0, max_digits=10, decimal_places=2",
+            )
+            expect.equal(
+                made.model_dump(mode="json").get("price"),
+                shown,
+                did=f'ItemCreate(price={sent!r}).model_dump(mode="json")["price"]',
+                why="one price would have many spellings, and a client would read a number as a float",
+                hint="give Price the type Decimal and an AfterValidator(to_cents)",
+                at=create,
+            )
+
+    def test_bad_prices(self, load):
+        """A price below 0, with three places, with more than 10 digits, or no number at all is refused"""
+        for price in ("-0.01", "1.005", "123456789.00", "NaN", "Infinity", "ten", True):
+            expect.refused(
+                schema(load, "items.ItemCreate"),
+                LAMP | {"price": price},
+                field="price",
+                why="the shop would pay its customers, or the column would overflow as a 500",
+                hint="Field(ge=0, max_digits=10, decimal_places=2) says all of it",
+            )
+
+    def test_bad_urls(self, load):
+        """Only http and https addresses are accepted; javascript: is refused"""
+        for url in ("example.com", "javascript:alert(1)", "ftp://example.com/x", "", 42):
+            expect.refused(
+                schema(load, "items.ItemCreate"),
+                LAMP | {"url": url},
+                field="url",
+                why="a page that shows the link would run a stranger's program in the reader's browser",
+                hint="use HttpUrl, not str or AnyUrl",
+            )
+
+    def test_url_is_text(self, load):
+        """An address is dumped as text, which a database can store"""
+        for mode in ("python", "json"):
+            create = schema(load, "items.ItemCreate")
+            made = expect.accepted(create, LAMP | {"url": "https://example.com/lamp"})
+            expect.equal(
+                made.model_dump(mode=mode).get("url"),
+                "https://example.com/lamp",
+                did=f'ItemCreate(url="https://example.com/lamp").model_dump(mode="{mode}")["url"]',
+                why="a database driver refuses an HttpUrl object: the client would get a 500",
+                hint="add PlainSerializer(str, return_type=str) to Url",
+                at=create,
+            )
+
+    def test_url_length(self, load):
+        """An address has at most 2000 characters"""
+        for size, good in ((2000, True), (2001, False)):
+            create = schema(load, "items.ItemCreate")
+            start = "https://example.com/"
+            data = LAMP | {"url": start + "a" * (size - len(start))}
+            reason = {
+                "why": "the column that holds it has room for 2000",
+                "hint": "add Field(max_length=2000) to Url",
+            }
+            if good:
+                expect.accepted(create, data, **reason)
+            else:
+                expect.refused(create, data, field="url", **reason)
+
+    def test_texts(self, load):
+        """Title and description keep their rules: trimmed, bounded, without NUL"""
+        create = schema(load, "items.ItemCreate")
+        reason = {
+            "why": "an item could have an empty title, or text that no database can store",
+            "hint": "use the types Title and Description instead of str",
+        }
+        made = expect.accepted(create, LAMP | {"title": "  Lamp "}, **reason)
+        expect.equal(
+            field_of(made, "title"), "Lamp", did='ItemCreate(title="  Lamp ").title', at=create, **reason
+        )
+        for field, text in (
+            ("title", "   "),
+            ("title", "a" * 201),
+            ("title", "a\x00b"),
+            ("description", "a" * 2001),
+            ("description", "a\x00b"),
+        ):
+            expect.refused(create, LAMP | {field: text}, field=field, **reason)
+
+    def test_no_owner(self, load):
+        """An owner_id that a client sends never gets through"""
+        never_passes_on(schema(load, "items.ItemCreate"), LAMP, "owner_id")
+
+
+# ---------------------------------------------------------------------------------------------------------------- 2.7
+
+
+@exercise("2.7")
+class TestItemUpdateAndPublic:
+    def test_only_what_was_sent(self, load):
+        """An update hands on what was sent, null for description and url included, and nothing else"""
+        for sent in (
+            {},
+            {"title": "Desk lamp"},
+            {"description": "Bright"},
+            {"url": "https://example.com/lamp"},
+            {"description": None, "url": None},
+        ):
+            update = schema(load, "items.ItemUpdate")
+            reason = {
+                "why": "fields that nobody sent would be overwritten, or a wish would be lost",
+                "hint": "each field is `Type | None = None`; do not inherit from ItemCreate, do not drop None",
+            }
+            expect.equal(
+                changes(update, sent, **reason),
+                sent,
+                did=f"ItemUpdate.model_validate({sent!r}).model_dump(exclude_unset=True)",
+                at=update,
+                **reason,
+            )
+
+    def test_price(self, load):
+        """A new price is exact and has two places"""
+        update = schema(load, "items.ItemUpdate")
+        reason = {
+            "why": "a changed price would follow other rules than a new one",
+            "hint": "use the type Price again, and end the validator with `return value`",
+        }
+        got = changes(update, {"price": "9.9"}, **reason)
+        expect.equal(got, {"price": Decimal("9.90")}, did='ItemUpdate(price="9.9")', at=update, **reason)
+        expect.equal(str(got["price"]), "9.90", did='str(ItemUpdate(price="9.9").price)', at=update, **reason)
+
+    def test_null_refused(self, load):
+        """Null for title or price is refused: every item must have both"""
+        for field in ("title", "price"):
+            expect.refused(
+                schema(load, "items.ItemUpdate"),
+                {field: None},
+                field=field,
+                why="the database would refuse the null, and the client would get a 500",
+                hint=f'name "{field}" in a field_validator that raises ValueError for None',
+            )
+
+    def test_same_rules(self, load):
+        """The rules for a new item hold for a change too"""
+        for field, value in (
+            ("title", "  "),
+            ("price", "-1"),
+            ("url", "javascript:alert(1)"),
+            ("description", "a" * 2001),
+        ):
+            expect.refused(
+                schema(load, "items.ItemUpdate"),
+                {field: value},
+                field=field,
+                why="a person could make a good item and change it into a forbidden one",
+                hint="use the types Title, Description, Url and Price again",
+            )
+
+    def test_owner_cannot_be_changed(self, load):
+        """An owner_id that a client sends never gets through"""
+        never_passes_on(schema(load, "items.ItemUpdate"), {"title": "Lamp"}, "owner_id")
+
+    async def test_over_http(self, load, connect):
+        """As a response model ItemPublic sends the eight fields, the price as text, and nothing else"""
+        public = schema(load, "items.ItemPublic")
+        app = FastAPI()
+        row = item_row(description="Bright", url="https://example.com/lamp")
+        app.get("/items/3", response_model=public)(lambda: row)
+        async with connect(app, raise_app_exceptions=False) as client:
+            answer = await client.get("/items/3")
+        reason = {
+            "why": "a client that shows an item needs these fields, and reads a number as a float",
+            "hint": "list the eight fields without defaults; price is a Decimal",
+        }
+        expect.status(answer, 200, at=public, **reason)
+        wanted = {
+            "id": 3,
+            "title": "Lamp",
+            "description": "Bright",
+            "url": "https://example.com/lamp",
+            "price": "9.90",
+            "owner_id": 7,
+            "created_at": "2026-05-01T12:00:00Z",
+            "updated_at": "2026-05-01T12:00:00Z",
+        }
+        found = part(answer, wanted)
+        expect.equal(found, wanted, did="GET /items/3 with response_model=ItemPublic", at=public, **reason)
+        expect.that(
+            "secret_note" not in answer.text,
+            got="the answer holds an attribute that nobody listed",
+            expected="only listed fields",
+            why="what the database gains later would leak",
+            hint='do not use extra="allow" on the way out',
+            at=public,
+            response=answer,
+        )
+
+    def test_rows_as_they_are(self, load):
+        """ItemPublic reads an object with attributes and shows stored rows as they are"""
+        for field, value, shown in (
+            ("title", "a" * 201, "a" * 201),
+            ("title", "", ""),
+            ("url", "ftp://example.com/lamp", "ftp://example.com/lamp"),
+            ("price", Decimal("-1.00"), "-1.00"),
+            ("description", None, None),
+            ("url", None, None),
+        ):
+            reason = {
+                "why": "a stricter rule for new input would turn every older row into a 500",
+                "hint": "set from_attributes=True, do not inherit from ItemBase, use str and Decimal",
+            }
+            public = schema(load, "items.ItemPublic")
+            got = shows(public, item_row(**{field: value}), **reason)
+            did = f"ItemPublic.model_validate(row).{field}"
+            expect.equal(got.get(field, "missing"), shown, did=did, at=public, **reason)
+
+    def test_no_old_pydantic(self, load):
+        """The module imports without a warning about Pydantic 1"""
+        no_old_pydantic(load, "items.schemas")

@@ -1,0 +1,83 @@
+"""A cell's code put into a package: the argument line, the text, the merge. Text in, text out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from workbook.bodies import Module, read_module
+from workbook.header import Header, parse_header
+from workbook.merging import BUILTINS, Merging
+from workbook.outline import definitions, describe
+from workbook.syntax import CellError, check, check_syntax, clean
+
+__all__ = [
+    "CellError",
+    "Header",
+    "check_syntax",
+    "clean",
+    "definitions",
+    "describe",
+    "merge",
+    "parse_header",
+]
+
+FILE = "the module that is there already"
+
+
+def merge(existing: str, cell: str, previous: str | None = None) -> str:
+    """Put a cell's top-level definitions into a module.
+
+    The same name is replaced in place, classes member by member; new names are inserted in the
+    cell's order, at the end where nothing tells otherwise; imports are united at the top, but for
+    those marked `# noqa: E402`. Comments and formatting of both are kept.
+
+    Args:
+        existing: The module's text; "" where there is none.
+        cell: The cell's code.
+        previous: The code of the same cell's last run: what it put there and the cell no longer
+            has is removed, unless it was edited since.
+
+    Raises:
+        CellError: Either text is not right Python.
+    """
+    check(
+        clean(existing), FILE, "", "repair it in the editor, or take back its change with `%undo`"
+    )
+    check(clean(cell), "the cell", "")
+    module, new = read_module(clean(existing)), read_module(clean(cell))
+    old = last_run(previous)
+    merge_top(module, new, old)
+    outer = BUILTINS | {name.bound.split(".")[0] for name in module.imports.names}
+    module.pieces = Merging(module.pieces, new.pieces, old.pieces, outer).run()
+    code = "\n".join(piece.text for piece in module.pieces)
+    module.imports.drop(set(old.imports.names) - set(new.imports.names), code)
+    text = module.render()
+    check(text, "the module with the cell in it", "", "run the cell without `--merge`")
+    return text
+
+
+def last_run(previous: str | None) -> Module:
+    """Read the cell of the last run; nothing, where there was none or it cannot be read."""
+    try:
+        text = clean(previous or "")
+        check(text, "the last run", "")
+    except CellError:
+        return Module()
+    return read_module(text)
+
+
+def merge_top(module: Module, new: Module, old: Module) -> None:
+    """Merge what stands above the definitions: the header, the docstring, the imports."""
+    header = {piece.keys for piece in module.header}
+    if module.is_empty:
+        module.header, module.tight = new.header, new.tight
+    else:
+        gone = {piece.keys for piece in old.header} - {piece.keys for piece in new.header}
+        module.header = [piece for piece in module.header if piece.keys not in gone]
+        own = [piece for piece in new.header if piece.keys not in header]
+        new.pieces[:0] = [replace(piece, blank=1) for piece in own]
+    if not new.docstring and module.docstring == old.docstring:
+        module.docstring = ""
+    module.docstring = new.docstring or module.docstring
+    module.imports.add(new.imports)
+    old.pieces[:0] = old.header

@@ -1,0 +1,64 @@
+"""Whether an exercise was attempted at all: the learner's module held against the stub, definition by definition."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+
+from workbook.assemble import CellError, definitions
+from workbook.chapter import Exercise
+from workbook.course import Course
+from workbook.release import stub
+
+
+class Attempt(StrEnum):
+    """How far the learner got before any check runs."""
+
+    MADE = "made"
+    STUB = "stub"
+    MISSING = "missing"
+
+
+def attempt(course: Course, exercise: Exercise, app_dir: Path) -> Attempt:
+    """Say whether the learner changed anything in the exercise's hole.
+
+    The hole is every definition that differs between stub and solution. STUB: what is there of it was given, by this
+    exercise's cell or another. MISSING: nothing of it is there; a later chapter may have moved it, so the checks must
+    tell. A module that cannot be parsed counts as an attempt: its error is worth showing.
+    """
+    try:
+        mine = definitions((app_dir / exercise.path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return Attempt.MISSING
+    except (CellError, UnicodeDecodeError, OSError):
+        return Attempt.MADE
+    cell = course.chapter(exercise.chapter).cells[exercise.cell]
+    given, solved = definitions(stub(cell.body, exercise.id)), definitions(cell.body)
+    holes = {name for name in {*given, *solved} if given.get(name) != solved.get(name)}
+    scopes = {name.rpartition(".")[0] for name in holes} - {""}
+    if _is_own(mine, holes, scopes, _given(course, exercise.path)):
+        return Attempt.MADE
+    if all(mine.get(name) == solved[name] for name in holes & set(solved)):
+        return Attempt.MADE
+    required = (holes & set(given)) or scopes
+    return Attempt.STUB if required and required <= set(mine) else Attempt.MISSING
+
+
+def _given(course: Course, path: str) -> dict[str, set[str]]:
+    """Return what the learner's notebooks give for a file, by name: every text that is no work of theirs."""
+    found: dict[str, set[str]] = {}
+    for chapter in course.chapters:
+        for cell in chapter.writes:
+            if cell.argument.split()[0] == path:
+                for name, text in definitions(stub(cell.body, cell.exercise or "")).items():
+                    found.setdefault(name, set()).add(text)
+    return found
+
+
+def _is_own(mine: dict[str, str], holes: set[str], scopes: set[str], given: dict[str, set[str]]) -> bool:
+    """Say whether the hole, or a class around it, holds something that no notebook gives."""
+    return any(
+        text not in given.get(name, ())
+        for name, text in mine.items()
+        if name in holes or (name.rpartition(".")[0] in scopes and name not in given)
+    )

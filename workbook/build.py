@@ -1,0 +1,221 @@
+"""All chapters built: notebooks/, solutions/*.ipynb and solutions/app, cached by content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import nbformat
+
+from workbook import release
+from workbook.assemble import CellError, check_syntax
+from workbook.chapter import Chapter, SourceError
+from workbook.course import Course, read_course
+from workbook.snapshot import Snapshot, solved_before
+from workbook.snapshot import writes as _writes
+
+CELL_TIMEOUT = 120
+Say = Callable[[str], None]
+
+
+class BuildError(Exception):
+    """A chapter cannot be built."""
+
+
+def build(root: Path, say: Say = lambda text: None) -> list[str]:
+    """Build what changed; return the paths written, relative to `root`.
+
+    Raises:
+        SourceError: a source breaks a rule.
+        BuildError: a solved notebook does not run.
+    """
+    course = read_course(root, _cache(root))
+    written = [path for path, text in expected(root, course) if _write(root / path, text)]
+    for chapter in course.chapters:
+        if not _is_fresh(root, course, chapter):
+            say(f"running {chapter.name}")
+            text = execute(root, course, chapter)
+            target = root / "solutions" / f"{chapter.name}.ipynb"
+            if not (target.is_file() and comparable(target.read_text(encoding="utf-8")) == comparable(text)):
+                _write(target, text)
+                written.append(f"solutions/{chapter.name}.ipynb")
+            _mark_fresh(root, course, chapter)
+    written += [path for path in _strays(root, course) if _remove(root / path)]
+    return written
+
+
+def stale(root: Path, *, run: bool = False) -> list[str]:
+    """Return the built files that do not agree with their sources, with the reason.
+
+    Args:
+        run: also run every solved notebook whose result is not cached, and compare the outputs.
+    """
+    course = read_course(root, _cache(root))
+    found = [f"{path}: differs from its source" for path, text in expected(root, course) if _read(root / path) != text]
+    for chapter in course.chapters:
+        target = root / "solutions" / f"{chapter.name}.ipynb"
+        if not target.is_file():
+            found.append(f"solutions/{target.name}: missing")
+        elif _sources(target) != [release.solved_source(cell) for cell in chapter.cells]:
+            found.append(f"solutions/{target.name}: its cells differ from its source")
+        elif run and not _is_fresh(root, course, chapter):
+            kept, fresh = comparable(target.read_text(encoding="utf-8")), comparable(execute(root, course, chapter))
+            differing = [number for number, pair in enumerate(zip(kept, fresh, strict=True), 1) if pair[0] != pair[1]]
+            for number in differing:
+                found.append(f"solutions/{target.name}: a fresh run gives cell {number} another output")
+            if not differing:
+                _mark_fresh(root, course, chapter)
+    return found + [f"{path}: no source makes it" for path in _strays(root, course)]
+
+
+def expected(root: Path, course: Course) -> Iterator[tuple[str, str]]:
+    """Yield the path and text of every built file that needs no run."""
+    package = Snapshot()
+    for chapter in course.chapters:
+        _validate_code(root, chapter)
+        yield f"notebooks/{chapter.name}.ipynb", dumps(release.notebook(chapter, with_solutions=False))
+    for cell in _writes(course):
+        package.run(release.solved_source(cell))
+    with tempfile.TemporaryDirectory(prefix="workbook-") as folder:
+        app = package.write(Path(folder))
+        for path in sorted(app.rglob("*.py")):
+            yield f"solutions/app/{path.relative_to(app).as_posix()}", path.read_text(encoding="utf-8")
+
+
+def _validate_code(root: Path, chapter: Chapter) -> None:
+    """Refuse a cell whose solution or stub is no Python, with the source's own line."""
+    for cell in chapter.writes:
+        for kind, code in (("solution", release.solved(cell.body)), ("stub", release.stub(cell.body, "0.0"))):
+            try:
+                check_syntax(code + "\n", cell.argument)
+            except CellError as error:
+                path = root / "solutions" / f"{chapter.name}.md"
+                raise SourceError(path, cell.line, f"the {kind} is no Python: {error}", "repair it") from None
+
+
+def execute(root: Path, course: Course, chapter: Chapter) -> str:
+    """Run a solved chapter in a copy of the tree, on the chapters before it; return the notebook's text.
+
+    Raises:
+        BuildError: a cell raises or runs too long, with the cell's text.
+    """
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+
+    made = release.notebook(chapter, with_solutions=True)
+    with tempfile.TemporaryDirectory(prefix="workbook-", ignore_cleanup_errors=True) as folder:
+        copy = copy_tree(root, Path(folder))
+        shutil.rmtree(copy / "solutions" / "app", ignore_errors=True)
+        solved_before(course, chapter.number).write(copy / "solutions")
+        resources = {"metadata": {"path": str(copy / "solutions")}}
+        quiet = ["--IPKernelApp.log_level=40"]
+        client = NotebookClient(
+            made, timeout=CELL_TIMEOUT, kernel_name="python3", resources=resources, extra_arguments=quiet
+        )
+        try:
+            client.execute(env={**os.environ, "PYTHONPATH": str(root), "WORKBOOK_ROOT": str(copy)})
+        except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+            raise BuildError(f"{chapter.name} does not run: {error}") from None
+    made["metadata"] = release.METADATA
+    return dumps(_stable(made))
+
+
+def copy_tree(root: Path, folder: Path) -> Path:
+    """Copy what running a notebook needs: sources, checks, settings; not the state, the cache or the environment."""
+    for name in ("solutions", "tests/chapters"):
+        ignore = shutil.ignore_patterns("__pycache__", "*.ipynb", ".ipynb_checkpoints")
+        shutil.copytree(root / name, folder / name, ignore=ignore)
+    shutil.copy(root / "pyproject.toml", folder / "pyproject.toml")
+    return folder
+
+
+def _stable(made: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Drop what differs from run to run: execution times."""
+    for cell in made.cells:
+        cell.metadata.pop("execution", None)
+    return made
+
+
+def dumps(made: nbformat.NotebookNode) -> str:
+    """Return a notebook's text: keys sorted, one space, a final newline."""
+    return str(nbformat.writes(made, version=4)) + "\n"
+
+
+def comparable(text: str) -> list[object]:
+    """Return what a run must repeat: the cells' sources and their outputs, without the engine's own status lines."""
+    from workbook.stable import stable_text
+
+    found: list[object] = []
+    for cell in json.loads(text)["cells"]:
+        outputs = json.dumps(cell.get("outputs", []), sort_keys=True)
+        found.append((cell["source"], stable_text(outputs)))
+    return found
+
+
+def _sources(path: Path) -> list[str]:
+    return [cell.source for cell in nbformat.read(path, as_version=4).cells]
+
+
+def _cache(root: Path) -> Path:
+    return Path(os.environ.get("WORKBOOK_STATE") or root / ".workbook") / "cache"
+
+
+def _key(root: Path, course: Course, chapter: Chapter) -> str:
+    """Return a digest of all that a chapter's run depends on."""
+    digest = hashlib.sha256()
+    for earlier in course.chapters:
+        if earlier.number <= chapter.number:
+            digest.update(earlier.model_dump_json().encode())
+    files = [*Path(__file__).parent.glob("*.py"), root / "requirements.lock"]
+    files += [*(root / "tests" / "chapters").glob(f"test_{chapter.number:02d}_*.py")]
+    files += [root / "tests" / "chapters" / "conftest.py"]
+    for path in sorted(files):
+        digest.update(path.read_bytes() if path.is_file() else b"")
+    return digest.hexdigest()
+
+
+def _is_fresh(root: Path, course: Course, chapter: Chapter) -> bool:
+    target = root / "solutions" / f"{chapter.name}.ipynb"
+    mark = _cache(root) / f"run-{chapter.name}"
+    if not (target.is_file() and mark.is_file()):
+        return False
+    built = hashlib.sha256(target.read_bytes()).hexdigest()
+    return mark.read_text(encoding="utf-8") == f"{_key(root, course, chapter)} {built}"
+
+
+def _mark_fresh(root: Path, course: Course, chapter: Chapter) -> None:
+    target = root / "solutions" / f"{chapter.name}.ipynb"
+    built = hashlib.sha256(target.read_bytes()).hexdigest()
+    _write(_cache(root) / f"run-{chapter.name}", f"{_key(root, course, chapter)} {built}")
+
+
+def _strays(root: Path, course: Course) -> list[str]:
+    """Return built-looking files that no source makes."""
+    made = {path for path, _ in expected(root, course)}
+    made |= {f"solutions/{chapter.name}.ipynb" for chapter in course.chapters}
+    found = [*root.glob("notebooks/*.ipynb"), *root.glob("solutions/*.ipynb")]
+    found += [path for path in root.glob("solutions/app/**/*.py")]
+    paths = sorted(path.relative_to(root).as_posix() for path in found)
+    return [path for path in paths if path not in made]
+
+
+def _read(path: Path) -> str | None:
+    return path.read_text(encoding="utf-8") if path.is_file() else None
+
+
+def _write(path: Path, text: str) -> bool:
+    if _read(path) == text:
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8", newline="\n")
+    return True
+
+
+def _remove(path: Path) -> bool:
+    path.unlink()
+    return True

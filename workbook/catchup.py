@@ -1,0 +1,136 @@
+"""Catching up: what passes stays the learner's, what is missing or failing comes from the solutions."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from workbook import release
+from workbook.assemble import describe
+from workbook.chapter import Exercise
+from workbook.course import Course
+from workbook.excerpt import excerpt, names
+from workbook.snapshot import Snapshot, solved_before, solved_until
+from workbook.verdict import Outcome
+from workbook.worker import Worker
+from workbook.workspace import Workspace
+
+SKIPPED = {"__pycache__"}
+
+
+@dataclass
+class Plan:
+    """What catching up would make of a package."""
+
+    mine: Snapshot
+    made: Snapshot
+    kept: list[str] = field(default_factory=list)
+    filled: list[str] = field(default_factory=list)
+
+    def changes(self) -> dict[str, bytes | None]:
+        """Return the files that differ, as bytes."""
+        return {
+            path: text.encode()
+            for path, text in self.made.files.items()
+            if self.mine.files.get(path) != text
+        }
+
+
+def run(course: Course, workspace: Workspace, worker: Worker, target: str) -> str:
+    """Catch up to the start of a chapter (`3`) or of an exercise (`3.2`); return what was done, in words.
+
+    Raises:
+        UnknownExercise: there is no such chapter or exercise.
+        WorkspaceError: a file cannot be written.
+    """
+    goal, before = _goal(course, target)
+    plan = plan_for(course, worker, read_package(workspace.app_dir), goal, before)
+    changes = plan.changes()
+    if not changes:
+        return f"nothing to do: all that comes before {target} passes"
+    workspace.write(changes, f"%catchup {target}")
+    lines = [f"caught up to {target}"]
+    lines += [f"  kept yours: {', '.join(plan.kept)}"] if plan.kept else []
+    lines += [f"  filled in:  {', '.join(plan.filled)}"] if plan.filled else []
+    lines += [f"  app/{path}: {describe(plan.mine.files.get(path), plan.made.files[path])}" for path in changes]
+    return "\n".join([*lines, "", "hint: `%undo` takes it back"])
+
+
+def _goal(course: Course, target: str) -> tuple[Snapshot, list[Exercise]]:
+    """Return the solved package at the target, and the exercises before it."""
+    chosen = course.select(target)
+    first = chosen[0] if chosen else None
+    if first is not None and target == first.id:
+        goal = solved_until(course, first.id, including=False)
+        return goal, [one for one in course.exercises.values() if one.order < first.order]
+    number = int(target) if target else max(chapter.number for chapter in course.chapters) + 1
+    before = [one for one in course.exercises.values() if one.chapter < number]
+    return solved_before(course, number), before
+
+
+def read_package(folder: Path) -> Snapshot:
+    """Return a package's modules as they are; an `__init__.py` that holds nothing is left out."""
+    found: dict[str, str] = {}
+    for path in sorted(folder.rglob("*.py")):
+        text = path.read_text(encoding="utf-8", errors="replace")
+        if SKIPPED.isdisjoint(path.parts) and not (path.name == "__init__.py" and not text.strip()):
+            found[path.relative_to(folder).as_posix()] = text
+    return Snapshot(found)
+
+
+def plan_for(course: Course, worker: Worker, mine: Snapshot, goal: Snapshot, before: list[Exercise]) -> Plan:
+    """Find the smallest set of exercises whose definitions, taken from the goal, make all of `before` pass.
+
+    First only what is missing is added. Then the definitions of each failing exercise are replaced by the goal's, until
+    all pass; an exercise that still fails gets its whole file.
+    """
+    plan = Plan(mine, _with_missing(mine, goal))
+    for _round in range(2 * len(before) + 1):
+        failing = [one for one in _failing(course, worker, plan.made, before)]
+        if not failing:
+            break
+        for exercise in failing:
+            _fill(plan, course, goal, exercise, whole=exercise.id in plan.filled)
+    plan.filled = [one.id for one in before if one.id in plan.filled]
+    plan.kept = [one.id for one in before if one.id not in plan.filled]
+    return plan
+
+
+def _with_missing(mine: Snapshot, goal: Snapshot) -> Snapshot:
+    """Add the goal's definitions that the learner's package lacks altogether."""
+    made = mine.copy()
+    for path, text in goal.files.items():
+        existing = made.files.get(path)
+        if existing is None:
+            made.files[path] = text
+            continue
+        try:
+            lacking = set(names(text)) - set(names(existing))
+        except SyntaxError:
+            continue
+        if lacking:
+            made.run(f"%%app {path} --merge\n{excerpt(text, lacking, imports=True)}")
+    return made
+
+
+def _failing(course: Course, worker: Worker, package: Snapshot, before: list[Exercise]) -> list[Exercise]:
+    with tempfile.TemporaryDirectory(prefix="workbook-", ignore_cleanup_errors=True) as folder:
+        app = package.write(Path(folder))
+        verdicts = {one.id: worker.check(course, one.id, app).outcome for one in before}
+    return [one for one in before if verdicts[one.id] is not Outcome.PASSED]
+
+
+def _fill(plan: Plan, course: Course, goal: Snapshot, exercise: Exercise, *, whole: bool) -> None:
+    """Put an exercise's definitions, as they are in the goal, into the package; or the goal's whole file."""
+    path = exercise.path
+    text = goal.files[path]
+    wanted = names(release.solved(course.chapter(exercise.chapter).cells[exercise.cell].body))
+    if exercise.id not in plan.filled:
+        plan.filled.append(exercise.id)
+    try:
+        if whole:
+            raise SyntaxError
+        plan.made.run(f"%%app {path} --merge\n{excerpt(text, wanted, imports=True, others=True)}")
+    except Exception:
+        plan.made.files[path] = text

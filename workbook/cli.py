@@ -1,0 +1,274 @@
+"""The command line: `workbook lab | status | check | watch | catchup | undo | grade | build | verify | demo | doctor`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    help="Build a FastAPI backend step by step; every step is checked at once.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+Names = Annotated[str, typer.Argument(help="An exercise such as 2.2, a chapter such as 2, or nothing for all.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text.")]
+
+
+def main() -> None:
+    """Run a command; a known error is told in words, with status 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="replace")
+    from workbook.workspace import CourseNotFound
+
+    try:
+        app()
+    except (*_known_errors(), CourseNotFound) as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def _known_errors() -> tuple[type[Exception], ...]:
+    from workbook.build import BuildError
+    from workbook.chapter import SourceError
+    from workbook.course import UnknownExercise
+    from workbook.grade import SubmissionError
+    from workbook.workspace import WorkspaceError
+
+    return BuildError, SourceError, UnknownExercise, SubmissionError, WorkspaceError
+
+
+class Context:
+    """What most commands need: workspace, course, and a worker while the command runs."""
+
+    def __init__(self) -> None:
+        from workbook.course import read_course
+        from workbook.worker import Worker
+        from workbook.workspace import Workspace
+
+        self.workspace = Workspace.at(Path.cwd())
+        self.root = self.workspace.root
+        self.course = read_course(self.root, self.workspace.state_dir / "cache")
+        self.worker = Worker(self.root)
+
+
+@contextmanager
+def bar(title: str, *, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
+    """Give a function (done, all) that moves a progress bar on standard error, when a person watches."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as shown:
+        task = shown.add_task(title, total=None)
+        yield lambda done, total: shown.update(task, completed=done, total=total)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def lab(context: typer.Context) -> None:
+    """Open JupyterLab on the first chapter. Options go to JupyterLab: `workbook lab --no-browser --port 9999`."""
+    from workbook.lab import serve
+    from workbook.workspace import find_root
+
+    raise SystemExit(serve(list(context.args), find_root(Path.cwd())))
+
+
+@app.command()
+def status(as_json: Json = False) -> None:
+    """Show where you stand: every exercise, its state and its points."""
+    from workbook import progress
+
+    here = Context()
+    if as_json:
+        found = here.workspace.progress()
+        print(json.dumps({id: vars(one) for id, one in found.items()}, indent=2, default=str))
+    else:
+        print(progress.overview(here.course, here.workspace))
+
+
+@app.command()
+def check(names: Names = "", as_json: Json = False) -> None:
+    """Check your code, as `%check` does. Exit status 0 only when all that was chosen passes."""
+    from workbook import report
+
+    here = Context()
+    chosen = here.course.select(names)
+    reports = []
+    with here.worker, bar("checking", quiet=as_json) as step:
+        for exercise in chosen:
+            found = here.worker.check(here.course, exercise.id, here.workspace.app_dir)
+            here.workspace.record(exercise.id, found.outcome.value, found.points, found.out_of, "workbook check")
+            reports.append(found)
+            step(len(reports), len(chosen))
+    if as_json:
+        print(report.as_json(reports))
+    else:
+        brief = len(reports) > 1
+        print("\n".join(report.verdict_line(one) if brief else report.text(one) for one in reports))
+        first = next((one for one in reports if not one.passed), None)
+        if brief and first:
+            print(f"\n{report.text(first)}")
+    raise SystemExit(0 if all(one.passed for one in reports) else 1)
+
+
+@app.command()
+def watch() -> None:
+    """Check the first exercise that is not passed, again at each change of app/. Stop with Ctrl-C."""
+    from watchfiles import watch as changes
+
+    here = Context()
+    with here.worker:
+        _check_next(here)
+        for _ in changes(here.workspace.app_dir, raise_interrupt=False):
+            _check_next(here)
+
+
+def _check_next(here: Context) -> None:
+    """Check exercises in order until one does not pass; show that one."""
+    from workbook import report
+
+    found = here.workspace.progress()
+    open_ones = [id for id in here.course.exercises if id not in found or not found[id].passed]
+    for id in open_ones or list(here.course.exercises):
+        checked = here.worker.check(here.course, id, here.workspace.app_dir)
+        here.workspace.record(id, checked.outcome.value, checked.points, checked.out_of, "workbook watch")
+        if not checked.passed:
+            print(f"\n{report.text(checked)}", flush=True)
+            return
+        print(report.verdict_line(checked), flush=True)
+
+
+@app.command()
+def catchup(target: Annotated[str, typer.Argument(help="A chapter such as 3, or an exercise such as 3.2.")]) -> None:
+    """Fill in what is missing or failing before a chapter. What passes stays yours; `workbook undo` takes it back."""
+    from workbook import catchup as module
+
+    here = Context()
+    with here.worker:
+        print(module.run(here.course, here.workspace, here.worker, target))
+
+
+@app.command()
+def undo(path: Annotated[str, typer.Argument(help="A file of app/, such as users/schemas.py.")] = "") -> None:
+    """Take back the newest change that a cell or a catch-up made."""
+    change = Context().workspace.undo(path.removeprefix("app/") or None)
+    print(f"took back: {change.cause}" if change else "nothing to take back")
+
+
+@app.command()
+def grade(
+    folder: Annotated[Path, typer.Argument(help="A folder with app/, or with notebooks.")],
+    names: Annotated[str, typer.Option("--only", help="An exercise or a chapter.")] = "",
+    as_json: Json = False,
+    junit: Annotated[Path | None, typer.Option(help="Also write JUnit XML to this file.")] = None,
+) -> None:
+    """Grade a submission. Exit status 0 only when every exercise passes."""
+    from workbook import grade as module
+    from workbook import report
+
+    here = Context()
+    chosen = here.course.select(names)
+    with here.worker, bar("grading", quiet=as_json) as step:
+        reports, submission = module.grade(here.course, here.worker, folder.absolute(), chosen, step)
+    if junit:
+        junit.write_text(report.as_junit(reports), encoding="utf-8")
+    if as_json:
+        print(report.as_json(reports))
+    else:
+        print("\n".join(["note: " + note for note in submission.notes]), end="\n" if submission.notes else "")
+        print("\n".join(report.verdict_line(one) for one in reports))
+        for one in reports:
+            if not one.passed and one.outcome != "not attempted":
+                print(f"\n{report.text(one)}")
+        print(f"\n{submission.source}: {module.summary(reports)}")
+    raise SystemExit(0 if reports and all(one.passed for one in reports) else 1)
+
+
+@app.command()
+def build(
+    only_check: Annotated[bool, typer.Option("--check", help="Change nothing; name what has drifted.")] = False,
+) -> None:
+    """Build notebooks/, solutions/*.ipynb and solutions/app from solutions/*.md."""
+    from workbook import build as module
+    from workbook.workspace import find_root
+
+    root = find_root(Path.cwd())
+    if only_check:
+        found = module.stale(root, run=True)
+        print("\n".join(found) or "built files agree with their sources")
+        if found:
+            print("\nhint: make build", file=sys.stderr)
+        raise SystemExit(1 if found else 0)
+    written = module.build(root, say=lambda text: print(text, file=sys.stderr))
+    print("\n".join(f"wrote {path}" for path in written) or "nothing to do")
+
+
+@app.command()
+def verify(
+    names: Names = "",
+    as_json: Json = False,
+    write: Annotated[bool, typer.Option("--write", help="Put the table into CONTRIBUTING.md.")] = False,
+) -> None:
+    """Prove the checks: stub, solution, wrong and right answers, mutants. Exit status 0 only when all holds."""
+    from workbook import verify as module
+
+    here = Context()
+    chosen = here.course.select(names)
+    verifier = module.Verifier(here.root, here.course, here.workspace.state_dir)
+    with bar("verifying", quiet=as_json) as step:
+        rows = verifier.verify(chosen, step)
+    if as_json:
+        print(json.dumps([vars(row) for row in rows], indent=2))
+    else:
+        print(module.table(rows))
+        for row in rows:
+            for problem in row.problems:
+                print(f"\n{row.exercise} {problem}")
+    drifted = module.put_table(here.root, rows, write=write) if not names else False
+    raise SystemExit(1 if drifted or any(row.problems for row in rows) else 0)
+
+
+@app.command()
+def demo(port: Annotated[int, typer.Option(help="0 takes a free port.")] = 8000) -> None:
+    """Start the finished backend, solutions/app, on 127.0.0.1."""
+    import uvicorn
+
+    from workbook.workspace import find_root
+
+    sys.path.insert(0, str(find_root(Path.cwd()) / "solutions"))
+    print(f"the finished backend: http://127.0.0.1:{port}/docs  (stop with Ctrl-C)")
+    uvicorn.run("app.main:app", host="127.0.0.1", port=port)
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Find what is wrong with this machine's set-up, and say the repair."""
+    from dataclasses import asdict
+
+    from workbook.doctor import diagnose
+    from workbook.workspace import find_root
+
+    findings: list[Any] = diagnose(find_root(Path.cwd()))
+    if as_json:
+        print(json.dumps([asdict(one) for one in findings], indent=2))
+    else:
+        for one in findings:
+            print(f"{'ok   ' if one.ok else 'WRONG'}  {one.name}: {one.detail}")
+            if not one.ok:
+                print(f"       hint: {one.repair}")
+    raise SystemExit(0 if all(one.ok for one in findings) else 1)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("PYTHONUTF8", "1")
+    main()

@@ -1,0 +1,339 @@
+"""Expectations for checks: each failure says what was done, what came back, what was expected, why, and one hint."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from workbook.verdict import Exchange
+
+LONG = 60
+M = TypeVar("M", bound=BaseModel)
+
+
+class Wrong(AssertionError):
+    """The learner's code ran and did something else than the exercise asks.
+
+    Args:
+        did: what the check did ("UserCreate(password='short')").
+        got: what came back.
+        expected: what should have come back.
+        why: one sentence: what goes wrong for someone who uses the backend.
+        hint: one action.
+        at: the learner's function, method or class that is at fault, if known.
+        exchange: the recorded request, if it was one.
+    """
+
+    def __init__(
+        self,
+        *,
+        did: str = "",
+        got: str = "",
+        expected: str = "",
+        why: str = "",
+        hint: str = "",
+        at: object = None,
+        exchange: Exchange | None = None,
+    ) -> None:
+        self.did, self.got, self.expected = did, got, expected
+        self.why, self.hint, self.at, self.exchange = why, hint, at, exchange
+        super().__init__("; ".join(part for part in (did, got, expected) if part))
+
+
+class Caught:
+    """The exception that `raising` caught."""
+
+    def __init__(self) -> None:
+        self.value: Any = None
+
+
+def shown(value: object) -> str:
+    """Return a value for a person: cut when long, with its size in bytes when that differs from its length."""
+    text = repr(value)
+    if isinstance(value, str):
+        size = len(value.encode("utf-8", "surrogatepass"))
+        cut = f'"{value[:4]}…"' if len(value) > LONG // 2 else f'"{value}"'
+        if len(value) <= LONG // 2 and size == len(value):
+            return cut
+        return f"{cut} ({len(value)} characters, {size} bytes)"
+    return text if len(text) <= LONG * 3 else f"{text[: LONG * 3]}…"
+
+
+def _call(model: type[BaseModel], data: Mapping[str, object]) -> str:
+    return f"{model.__name__}({', '.join(f'{key}={shown(value)}' for key, value in data.items())})"
+
+
+def same(got: object, expected: object) -> bool:
+    """Compare by the expected value's own rules, so that an object "equal to everything" is not.
+
+    `1` is not `True` and `1.0` is not `1`; dicts, lists and tuples are compared item by item.
+    """
+    if type(got) is not type(expected):
+        return False
+    if isinstance(expected, dict) and isinstance(got, dict):
+        return _same_keys(got, expected) and all(same(got[key], expected[key]) for key in expected)
+    if isinstance(expected, list | tuple) and isinstance(got, list | tuple):
+        return len(got) == len(expected) and all(map(same, got, expected))
+    return bool(type(expected).__eq__(expected, got) is True)
+
+
+def _same_keys(got: dict[Any, Any], expected: dict[Any, Any]) -> bool:
+    return set(map(repr, got)) == set(map(repr, expected))
+
+
+def _exchange(response: httpx.Response) -> Exchange | None:
+    found = response.extensions.get("workbook.exchange")
+    return found if isinstance(found, Exchange) else None
+
+
+def status(
+    response: httpx.Response, expected: int, *, why: str = "", hint: str = "", at: object = None
+) -> None:
+    """Expect a status code.
+
+    Raises:
+        Wrong: the response has another one.
+    """
+    if response.status_code == expected:
+        return
+    exchange = _exchange(response)
+    raise Wrong(
+        did=exchange.request_line if exchange else str(response.request.url),
+        got=exchange.answer_line if exchange else str(response.status_code),
+        expected=f"{expected} {httpx.codes.get_reason_phrase(expected)}".strip(),
+        why=why,
+        hint=hint,
+        at=at,
+        exchange=exchange,
+    )
+
+
+def body(response: httpx.Response, *, why: str = "", hint: str = "", at: object = None) -> Any:
+    """Return the response's JSON.
+
+    Raises:
+        Wrong: the body is no JSON.
+    """
+    try:
+        return response.json()
+    except ValueError:
+        exchange = _exchange(response)
+        raise Wrong(
+            did=exchange.request_line if exchange else "",
+            got=shown(response.text) if response.text else "an empty body",
+            expected="a JSON body",
+            why=why,
+            hint=hint,
+            at=at,
+            exchange=exchange,
+        ) from None
+
+
+def json(
+    response: httpx.Response, expected: object, *, why: str = "", hint: str = "", at: object = None
+) -> None:
+    """Expect a JSON body, types included.
+
+    Raises:
+        Wrong: the response has another body.
+    """
+    found = body(response, why=why, hint=hint, at=at)
+    if not same(found, expected):
+        exchange = _exchange(response)
+        did = exchange.request_line if exchange else ""
+        got, wanted = f"the body {shown(found)}", f"the body {shown(expected)}"
+        raise Wrong(
+            did=did, got=got, expected=wanted, why=why, hint=hint, at=at, exchange=exchange
+        )
+
+
+def header(
+    response: httpx.Response,
+    name: str,
+    expected: str | None,
+    *,
+    why: str = "",
+    hint: str = "",
+    at: object = None,
+) -> None:
+    """Expect a response header with a value, or with None its absence.
+
+    Raises:
+        Wrong: it is missing, different, or there.
+    """
+    found = response.headers.get(name)
+    if found == expected:
+        return
+    exchange = _exchange(response)
+    raise Wrong(
+        did=exchange.request_line if exchange else "",
+        got=f"the header {name}: {found}" if found is not None else f"no header {name}",
+        expected=f"the header {name}: {expected}" if expected is not None else f"no header {name}",
+        why=why,
+        hint=hint,
+        at=at,
+        exchange=exchange,
+    )
+
+
+def equal(
+    got: object,
+    expected: object,
+    *,
+    did: str = "",
+    why: str = "",
+    hint: str = "",
+    at: object = None,
+) -> None:
+    """Expect a value, by type too.
+
+    Raises:
+        Wrong: the values differ.
+    """
+    if not same(got, expected):
+        kind = "" if type(got) is type(expected) else f" (a {type(got).__name__})"
+        wanted = shown(expected) + (f" (a {type(expected).__name__})" if kind else "")
+        raise Wrong(
+            did=did, got=f"{shown(got)}{kind}", expected=wanted, why=why, hint=hint, at=at
+        )
+
+
+def that(
+    condition: object,
+    *,
+    did: str = "",
+    got: str = "",
+    expected: str = "",
+    why: str = "",
+    hint: str = "",
+    at: object = None,
+    response: httpx.Response | None = None,
+) -> None:
+    """Expect a condition to be exactly True.
+
+    Args:
+        response: the answer that the condition is about, so that its request is shown.
+
+    Raises:
+        Wrong: it is anything else.
+    """
+    if condition is not True:
+        exchange = _exchange(response) if response is not None else None
+        did = did or (exchange.request_line if exchange else "")
+        raise Wrong(
+            did=did, got=got, expected=expected, why=why, hint=hint, at=at, exchange=exchange
+        )
+
+
+def refused(
+    model: type[BaseModel],
+    data: Mapping[str, object],
+    *,
+    field: str | None = None,
+    says: str = "",
+    why: str = "",
+    hint: str = "",
+    at: object = None,
+) -> ValidationError:
+    """Expect a Pydantic model to refuse data, blaming `field`, with `says` in its message.
+
+    Returns:
+        The ValidationError, for a closer look.
+
+    Raises:
+        Wrong: it accepted the data, blamed another field, said something else, or raised something else.
+    """
+    did, at = _call(model, data), at or model
+    expected = f'a ValidationError for "{field}"' if field else "a ValidationError"
+    if says:
+        expected += f' that says "{says}"'
+    try:
+        model.model_validate(dict(data))
+    except ValidationError as error:
+        found = [e for e in error.errors() if field is None or field in map(str, e["loc"])]
+        if any(says.lower() in e["msg"].lower() for e in found):
+            return error
+        first = (found or error.errors())[0]
+        got = f'it was refused for "{".".join(map(str, first["loc"]))}": {first["msg"]}'
+    except Exception as error:
+        got = f"it raised {type(error).__name__}: {error} (no ValidationError)"
+    else:
+        got = "it was accepted"
+    raise Wrong(did=did, got=got, expected=expected, why=why, hint=hint, at=at)
+
+
+def accepted(
+    model: type[M],
+    data: Mapping[str, object],
+    *,
+    why: str = "",
+    hint: str = "",
+    at: object = None,
+) -> M:
+    """Expect a Pydantic model to accept data.
+
+    Returns:
+        The instance.
+
+    Raises:
+        Wrong: it was refused, or what came out is no instance of the model.
+    """
+    did, at = _call(model, data), at or model
+    try:
+        made = model.model_validate(dict(data))
+    except ValidationError as error:
+        first = error.errors()[0]
+        got = f'it was refused for "{".".join(map(str, first["loc"]))}": {first["msg"]}'
+        raise Wrong(did=did, got=got, expected="it is accepted", why=why, hint=hint, at=at) from None
+    if not isinstance(made, model):
+        got = f"validation gave a {type(made).__name__}"
+        expected = f"a {model.__name__}"
+        raise Wrong(did=did, got=got, expected=expected, why=why, hint=hint, at=at)
+    return made
+
+
+@contextmanager
+def raising(
+    kind: type[BaseException],
+    *,
+    says: str = "",
+    did: str = "",
+    why: str = "",
+    hint: str = "",
+    at: object = None,
+) -> Iterator[Caught]:
+    """Expect the block to raise `kind`, with `says` in its message (any case).
+
+    Raises:
+        Wrong: nothing, something else, or another message was raised.
+    """
+    caught = Caught()
+    expected = f"a {kind.__name__}" + (f' that says "{says}"' if says else "")
+    try:
+        yield caught
+    except kind as error:
+        caught.value = error
+        if says.lower() in str(error).lower():
+            return
+        got = f"a {type(error).__name__} that says: {error}"
+    except Exception as error:
+        got = f"a {type(error).__name__}: {error}"
+    else:
+        got = "nothing was raised"
+    raise Wrong(did=did, got=got, expected=expected, why=why, hint=hint, at=at) from None
+
+
+def place(thing: object) -> tuple[str, int] | None:
+    """Return file and line of a function, method, class or instance, or None where Python knows none."""
+    target = thing if inspect.isroutine(thing) or inspect.isclass(thing) else type(thing)
+    try:
+        target = inspect.unwrap(target)
+        path, line = inspect.getsourcefile(target), inspect.getsourcelines(target)[1]
+    except (TypeError, OSError, ValueError):
+        return None
+    return (path, line) if path else None

@@ -1,0 +1,216 @@
+"""A cell's pieces put among a module's: replaced in place, or inserted in the cell's order."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from workbook.bodies import read_class
+from workbook.imports import WIDTH, Imports
+from workbook.names import MAIN, TYPE_CHECKING, Key, needs
+from workbook.pieces import Piece, reread, split
+
+BUILTINS = frozenset(dir(builtins))
+
+
+@dataclass(eq=False, repr=False)
+class Merging:
+    """The pieces of one body while a cell's are put among them.
+
+    Args:
+        pieces: The body as it stands; the result at the end.
+        cell: The cell's pieces, in their order.
+        previous: The pieces of the cell's last run.
+        outer: Names that are there before the body runs.
+        nested: Whether the body is a class's.
+    """
+
+    pieces: list[Piece]
+    cell: Sequence[Piece]
+    previous: Sequence[Piece]
+    outer: frozenset[str]
+    nested: bool = False
+    places: dict[int, Piece] = field(default_factory=dict)
+    fresh: list[Piece] = field(default_factory=list)
+
+    def run(self) -> list[Piece]:
+        """Remove, replace, insert, and put first what is needed first."""
+        self.remove()
+        for group in groups(self.cell):
+            self.replace(group)
+        for number in range(len(self.cell)):
+            if number not in self.places:
+                self.insert(number)
+        for piece in self.fresh:
+            self.hoist(piece)
+        return self.pieces
+
+    def remove(self) -> None:
+        """Remove what the cell's last run put here and the cell no longer has."""
+        kept = frozenset(key for piece in self.cell for key in piece.keys)
+        for piece in [*self.pieces]:
+            before = [old for old in self.previous if old.keys & piece.keys]
+            if piece.keys <= kept or not before:
+                continue
+            if any(old.text == piece.text for old in before):
+                self.pieces.remove(piece)
+            elif isinstance(piece.node, ast.ClassDef):
+                self.put(piece, without_members(piece, before[0], self.outer))
+
+    def put(self, piece: Piece, new: Piece | None) -> None:
+        """Put a piece in the place of another, or nothing."""
+        at = self.pieces.index(piece)
+        self.pieces[at : at + 1] = [new] if new else []
+
+    def replace(self, group: Sequence[int]) -> None:
+        """Replace the pieces that the cell defines anew, one by one, in place."""
+        names = frozenset(key for number in group for key in self.cell[number].keys)
+        there = [piece for piece in self.pieces if piece.keys <= names]
+        for number, piece in zip(group, there, strict=False):
+            new = self.united(piece, self.cell[number])
+            self.put(piece, new)
+            self.places[number] = new
+            if new.text != piece.text:
+                self.fresh.append(new)
+        if self.cell[group[0]].is_named:
+            for piece in there[len(group) :]:
+                self.pieces.remove(piece)
+
+    def united(self, piece: Piece, new: Piece) -> Piece:
+        """Return the cell's piece as it stands in the place of one that is there."""
+        if piece.text == new.text:
+            return piece
+        before = [old for old in self.previous if old.keys & piece.keys]
+        if isinstance(piece.node, ast.ClassDef) and isinstance(new.node, ast.ClassDef):
+            outer = self.outer | {name for p in self.pieces for kind, name in p.keys if not kind}
+            new = merge_class(piece, new, before[0] if before else None, outer)
+        elif TYPE_CHECKING in piece.keys:
+            code = "\n".join(other.text for other in self.pieces if other is not piece)
+            new = unite_block(piece, new, before[0] if before else None, code)
+        return replace(new, blank=piece.blank)
+
+    def insert(self, number: int) -> None:
+        """Insert a new piece: before the next of the cell that is there already, or at the end."""
+        piece = self.cell[number]
+        if number == 0 or self.cell[number - 1].is_definition:
+            piece = replace(piece, blank=0 if self.nested else 1)
+        lower = max((self.at(n) + 1 for n in self.places if n < number), default=0)
+        upper = min((self.at(n) for n in self.places if n > number), default=-1)
+        at = upper if upper >= lower else len(self.pieces)
+        if at > lower and at == len(self.pieces) and MAIN in self.pieces[-1].keys - piece.keys:
+            at -= 1
+        if TYPE_CHECKING in piece.keys:
+            at = 0
+        below = self.pieces[at] if at < len(self.pieces) else None
+        if below and not self.nested and not below.blank:
+            self.loosen(below, number + 1)
+        self.pieces.insert(at, piece)
+        self.places[number] = piece
+        self.fresh.append(piece)
+
+    def loosen(self, below: Piece, number: int) -> None:
+        """Part a piece from one that is inserted above it, unless the cell has them together."""
+        together = self.places.get(number) is below and not self.cell[number].blank
+        new = replace(below, blank=0 if together else 1)
+        self.put(below, new)
+        self.places = {n: new if p is below else p for n, p in self.places.items()}
+        self.fresh = [new if piece is below else piece for piece in self.fresh]
+
+    def at(self, number: int) -> int:
+        """Return where a piece of the cell stands."""
+        return self.pieces.index(self.places[number])
+
+    def hoist(self, piece: Piece) -> None:
+        """Move what a piece needs at import time, and stands below it, above it."""
+        at = self.pieces.index(piece)
+        needed: list[Piece] = []
+        if not self.gather(piece, at, needed) or not needed:
+            return
+        rest = [other for other in self.pieces if other not in needed]
+        at = rest.index(piece)
+        self.pieces[:] = [*rest[:at], *needed, *rest[at:]]
+
+    def gather(self, piece: Piece, at: int, needed: list[Piece]) -> bool:
+        """Collect what a piece needs from below the place; return False for a circle."""
+        above, below = self.pieces[:at], self.pieces[at + 1 :]
+        for name in sorted(needs(piece.node) - self.outer):
+            key = ("", name)
+            if any(key in other.keys for other in above):
+                continue
+            if key in self.pieces[at].keys and piece is not self.pieces[at]:
+                return False
+            found = next((other for other in below if key in other.keys), None)
+            if found is None or found in needed or found is piece or key in piece.keys:
+                continue
+            if not self.gather(found, at, needed):
+                return False
+            if found not in needed:
+                needed.append(found)
+        return True
+
+
+def groups(cell: Sequence[Piece]) -> Iterator[list[int]]:
+    """Yield the numbers of the pieces that share names, such as `a = 1` and `a, b = f(a)`."""
+    found: list[tuple[set[Key], list[int]]] = []
+    for number, piece in enumerate(cell):
+        names, numbers = set(piece.keys), [number]
+        for other in [pair for pair in found if pair[0] & names]:
+            names |= other[0]
+            numbers = other[1] + numbers
+            found.remove(other)
+        found.append((names, numbers))
+    yield from (sorted(numbers) for _, numbers in found)
+
+
+def merge_class(piece: Piece, new: Piece, before: Piece | None, outer: frozenset[str]) -> Piece:
+    """Merge a class member by member; decorators and bases are the cell's."""
+    old, cell = read_class(piece), read_class(new)
+    last = read_class(before) if before and isinstance(before.node, ast.ClassDef) else None
+    cell.shift(old.indent)
+    if last:
+        last.shift(old.indent)
+    if not cell.comment and not (last and last.comment == old.comment):
+        cell.comment = old.comment
+    documented = last.docstring if last else None
+    dropped = documented and old.docstring and documented.text == old.docstring.text
+    if not cell.docstring and not dropped:
+        cell.docstring = old.docstring
+    previous = last.members if last else []
+    cell.members = Merging(old.members, cell.members, previous, outer, nested=True).run()
+    cell.placeholders = cell.placeholders or old.placeholders
+    return new.with_text(cell.render())
+
+
+def without_members(piece: Piece, before: Piece, outer: frozenset[str]) -> Piece | None:
+    """Remove from a class the members that stand as the cell's last run wrote them."""
+    if not isinstance(before.node, ast.ClassDef):
+        return piece
+    old, last = read_class(piece), read_class(before)
+    last.shift(old.indent)
+    count = len(old.members)
+    old.members = Merging(old.members, [], last.members, outer, nested=True).run()
+    if count and not old.members and last.head == old.head:
+        return None
+    return piece if len(old.members) == count else piece.with_text(old.render())
+
+
+def unite_block(piece: Piece, new: Piece, last: Piece | None, code: str) -> Piece:
+    """Unite the imports of two `if TYPE_CHECKING:` blocks."""
+    head, imports = read_block(piece)
+    head, added = read_block(new)
+    gone = set(read_block(last)[1].names) - set(added.names) if last else set()
+    imports.add(added)
+    imports.drop(gone, code)
+    lines = imports.render(WIDTH - 4).split("\n")
+    return new.with_text("\n".join([head, *("    " + line if line else "" for line in lines)]))
+
+
+def read_block(piece: Piece) -> tuple[str, Imports]:
+    """Read an `if TYPE_CHECKING:` block: the lines up to the colon, and the imports."""
+    lines, node = reread(piece)
+    assert isinstance(node, ast.If)
+    inner = split(lines, node.body, node.lineno + 1, len(lines))
+    imports = Imports.read(part.text for part in inner if part.node)
+    return "\n".join(lines[: node.lineno]), imports

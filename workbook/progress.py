@@ -1,0 +1,69 @@
+"""Where a learner stands, in words."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable
+
+from workbook.chapter import Chapter
+from workbook.course import Course
+from workbook.report import COLOURS, verdict_line
+from workbook.verdict import CheckReport
+from workbook.workspace import Progress, Workspace
+
+_BOX = "background:#ffffff;color:#1f1f1f;padding:8px 14px;font-family:monospace;font-size:13px;white-space:pre"
+
+
+def greeting(course: Course, workspace: Workspace) -> str:
+    """Return one line: the file store, the points, and what comes next."""
+    where = workspace.app_dir.relative_to(workspace.root) if workspace.app_dir.is_relative_to(workspace.root) else workspace.app_dir
+    return f"workbook: your code goes to {where.as_posix()}/. {_standing(course, workspace.progress())}"
+
+
+def _standing(course: Course, found: dict[str, Progress]) -> str:
+    points = sum(one.best for id, one in found.items() if id in course.exercises)
+    total = sum(exercise.points for exercise in course.exercises.values())
+    following = next((id for id in course.exercises if id not in found or not found[id].passed), None)
+    after = f"next: {following} {course.exercises[following].title}" if following else "all is done"
+    return f"{points} of {total} points; {after}."
+
+
+def overview(course: Course, workspace: Workspace) -> str:
+    """Return a table of every chapter and its exercises."""
+    found = workspace.progress()
+    lines = [_standing(course, found)]
+    for chapter in course.chapters:
+        lines += ["", _chapter_line(chapter, found)]
+        for exercise in chapter.exercises:
+            one = found.get(exercise.id)
+            state = ("passed" if one.passed else one.last) if one else "not attempted"
+            tries = f"  ({one.attempts} checks)" if one and one.attempts > 1 else ""
+            lines.append(f"  {exercise.id:<5} {state:<17} {exercise.points} p  {exercise.title}{tries}")
+    return "\n".join(lines)
+
+
+def _chapter_line(chapter: Chapter, found: dict[str, Progress]) -> str:
+    done = sum(id in found and found[id].passed for id in (one.id for one in chapter.exercises))
+    count = len(chapter.exercises)
+    bar = "█" * done + "·" * (count - done)
+    return f"{chapter.number:02d} {chapter.head.title}  {bar} {done} of {count}"
+
+
+def as_html(text: str) -> str:
+    """Return preformatted text as a panel."""
+    return f'<div style="{_BOX}">{html.escape(text)}</div>'
+
+
+def table_text(reports: Iterable[CheckReport]) -> str:
+    """Return one verdict line for each report."""
+    return "\n".join(verdict_line(one) for one in reports)
+
+
+def table_html(reports: Iterable[CheckReport]) -> str:
+    """Return the verdict lines as a panel, each in the colours of its verdict."""
+    rows = []
+    for one in reports:
+        fg, bg = COLOURS[one.outcome]
+        style = f"border-left:6px solid {fg};background:{bg};color:{fg};padding:3px 14px"
+        rows.append(f'<div style="{style}">{html.escape(verdict_line(one))}</div>')
+    return f"<div>{''.join(rows)}</div>"

@@ -1,0 +1,116 @@
+"""An httpx client that records what it sends and what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import httpx
+
+from workbook import expect
+from workbook.verdict import Exchange, Location
+
+BODY = 400
+BASE_URL = "http://testserver"
+_SHOWN = ("authorization", "content-type", "accept", "origin", "x-request-id")
+_SHOWN_BACK = ("content-type", "location", "www-authenticate", "x-total-count", "allow", "retry-after")
+Locate = Callable[[str, int], Location | None]
+
+
+class Recorder(httpx.AsyncBaseTransport):
+    """A transport around an ASGI app that keeps every exchange.
+
+    Args:
+        app: the ASGI app under test.
+        locate: turns a file and line into a Location of the learner's code, or None when it is not theirs.
+        keep: receives each Exchange as soon as the request is known.
+    """
+
+    def __init__(
+        self, app: Any, locate: Locate, keep: Callable[[Exchange], None], *, raise_app_exceptions: bool
+    ) -> None:
+        self._app, self._locate, self._keep = app, locate, keep
+        self._inner = httpx.ASGITransport(self._run, raise_app_exceptions=raise_app_exceptions)
+        self._scope: Any = {}
+
+    async def _run(self, scope: Any, receive: Any, send: Any) -> None:
+        self._scope = scope
+        await self._app(scope, receive, send)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request to the app and record the exchange, also when the app raises."""
+        await request.aread()
+        exchange = _begin(request)
+        self._keep(exchange)
+        self._scope = {}
+        response = None
+        try:
+            response = await self._inner.handle_async_request(request)
+        finally:
+            exchange.endpoint = self._endpoint()
+            if response is not None:
+                await response.aread()
+                _finish(exchange, response)
+        response.extensions["workbook.exchange"] = exchange
+        return response
+
+    def _endpoint(self) -> Location | None:
+        endpoint = self._scope.get("endpoint") if isinstance(self._scope, dict) else None
+        found = expect.place(endpoint) if endpoint is not None else None
+        return self._locate(*found) if found else None
+
+
+def _begin(request: httpx.Request) -> Exchange:
+    headers = {name: value for name, value in request.headers.items() if name in _SHOWN}
+    path = request.url.raw_path.decode("ascii", "replace")
+    return Exchange(method=request.method, url=path, headers=headers, body=_text(request.content))
+
+
+def _finish(exchange: Exchange, response: httpx.Response) -> None:
+    exchange.status, exchange.reason = response.status_code, response.reason_phrase
+    exchange.response_body = _text(response.content)
+    exchange.response_headers = {
+        name: value for name, value in response.headers.items() if name in _SHOWN_BACK
+    }
+
+
+def _text(body: bytes) -> str:
+    text = body.decode("utf-8", "backslashreplace")
+    return text if len(text) <= BODY else f"{text[:BODY]}… ({len(body)} bytes)"
+
+
+@asynccontextmanager
+async def connect(
+    app: Any,
+    locate: Locate,
+    keep: Callable[[Exchange], None],
+    *,
+    raise_app_exceptions: bool = True,
+    lifespan: bool = True,
+) -> AsyncIterator[httpx.AsyncClient]:
+    """Give a recording client on an ASGI app, its lifespan running (ASGITransport alone never runs it)."""
+    async with AsyncExitStack() as stack:
+        router = getattr(app, "router", None)
+        if lifespan and router is not None:
+            await stack.enter_async_context(router.lifespan_context(app))
+        transport = Recorder(app, locate, keep, raise_app_exceptions=raise_app_exceptions)
+        client = httpx.AsyncClient(transport=transport, base_url=BASE_URL)
+        yield await stack.enter_async_context(client)
+
+
+def as_code(exchange: Exchange) -> str:
+    """Return httpx code that sends the request again, to paste into a notebook cell."""
+    arguments = [repr(exchange.url)]
+    headers = {k: v for k, v in exchange.headers.items() if k not in ("accept", "content-type")}
+    kind = exchange.headers.get("content-type", "")
+    if exchange.body:
+        arguments.append(f"content={exchange.body!r}")
+        headers["content-type"] = kind
+    if headers:
+        arguments.append(f"headers={headers!r}")
+    if exchange.method.lower() in ("get", "delete", "head", "options") and not exchange.body:
+        return f"await client.{exchange.method.lower()}({', '.join(arguments)})"
+    return f"await client.request({exchange.method!r}, {', '.join(arguments)})"
+
+

@@ -1,0 +1,186 @@
+"""A CheckReport for its readers: text, HTML for the notebook, JUnit XML and JSON for programs."""
+
+from __future__ import annotations
+
+import html
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Iterable, Iterator
+
+from pydantic import TypeAdapter
+
+from workbook.recorder import as_code
+from workbook.verdict import CheckReport, Criterion, Outcome
+
+LABELS = {
+    Outcome.PASSED: "passed",
+    Outcome.WRONG: "wrong",
+    Outcome.NOT_ATTEMPTED: "not yet",
+    Outcome.RAISED: "raised",
+    Outcome.BROKE: "broke",
+}
+WIDTH = max(len(label) for label in LABELS.values())
+# foreground and background, both literal: readable in a light and a dark theme, trusted or not (contrast 7.0 and more)
+COLOURS = {
+    Outcome.PASSED: ("#1b5e20", "#e8f5e9"),
+    Outcome.WRONG: ("#7f1d1d", "#fdecea"),
+    Outcome.NOT_ATTEMPTED: ("#37474f", "#eceff1"),
+    Outcome.RAISED: ("#7a3e00", "#fff4e0"),
+    Outcome.BROKE: ("#4a148c", "#f3e5f5"),
+}
+SHELL = "border-left:6px solid {fg};background:{bg};color:#1f1f1f;padding:8px 14px;font-size:14px;line-height:1.5"
+CODE = "background:#ffffff;color:#1f1f1f;font-family:monospace;font-size:13px;padding:1px 4px;white-space:pre-wrap"
+
+
+def verdict_line(report: CheckReport) -> str:
+    """Return the verdict in one line: what every other form begins with."""
+    count = sum(one.outcome is Outcome.PASSED for one in report.criteria)
+    name = f"{report.exercise} {report.title}"
+    if report.passed:
+        return f"{name}: passed ({report.points} of {report.out_of} points)"
+    if report.criteria and report.outcome is not Outcome.NOT_ATTEMPTED:
+        return f"{name}: {report.outcome} ({count} of {len(report.criteria)} criteria)"
+    return f"{name}: {report.outcome}"
+
+
+def facts(criterion: Criterion) -> Iterator[tuple[str, str]]:
+    """Yield what there is to say of a failed criterion, as (label, text)."""
+    if criterion.did:
+        yield "did", criterion.did
+    if criterion.got:
+        yield "got", criterion.got
+    if criterion.expected:
+        yield "expected", criterion.expected
+    if criterion.why:
+        yield "why", criterion.why
+    if criterion.where:
+        yield "your code", str(criterion.where)
+    for place in criterion.trace[:-1] if criterion.outcome is Outcome.RAISED else ():
+        yield "called from", place
+    if criterion.exchange and criterion.outcome is not Outcome.NOT_ATTEMPTED:
+        yield "replay", as_code(criterion.exchange)
+
+
+def text(report: CheckReport) -> str:
+    """Return the report as plain text."""
+    lines = [verdict_line(report)]
+    if report.criteria and not _untouched(report):
+        lines.append("")
+        for criterion in report.criteria:
+            lines += _criterion_lines(criterion)
+    lines += ["", report.note] if report.note else []
+    lines += ["", "your code printed:", *_indented(report.output, 2)] if report.output.strip() else []
+    lines += ["", f"hint: {_hint(report)}"] if _hint(report) else []
+    return "\n".join(lines)
+
+
+def _untouched(report: CheckReport) -> bool:
+    """Say whether there is nothing to tell but that the stub is still there."""
+    return all(one.outcome is Outcome.NOT_ATTEMPTED for one in report.criteria)
+
+
+def _hint(report: CheckReport) -> str:
+    return "" if report.passed else report.hint
+
+
+def _criterion_lines(criterion: Criterion) -> list[str]:
+    first = f"  {LABELS[criterion.outcome]:<{WIDTH}} {criterion.text}"
+    if criterion.outcome is Outcome.PASSED:
+        return [first]
+    body: list[str] = []
+    for label, said in facts(criterion):
+        body += said.split("\n") if label == "did" else f"{label}: {said}".split("\n")
+    if criterion.outcome is Outcome.BROKE:
+        body += [line for part in criterion.trace for line in part.rstrip().split("\n")]
+    return [first, *("    " + " " * (WIDTH - 1) + line for line in body)]
+
+
+def _indented(body: str, width: int) -> list[str]:
+    return [" " * width + line for line in body.rstrip().split("\n")]
+
+
+def as_html(report: CheckReport) -> str:
+    """Return the report as an HTML panel that needs no script, style sheet or trust."""
+    fg, bg = COLOURS[report.outcome]
+    parts = [f'<div style="{SHELL.format(fg=fg, bg=bg)}">']
+    parts.append(f'<div style="color:{fg};font-weight:bold">{_escape(verdict_line(report))}</div>')
+    if report.criteria and not _untouched(report):
+        parts += [_criterion_html(criterion) for criterion in report.criteria]
+    if report.note:
+        parts.append(f"<div>{_escape(report.note)}</div>")
+    if report.output.strip():
+        body = f'<pre style="{CODE}">{_escape(report.output)}</pre>'
+        parts.append(f"<details><summary>your code printed</summary>{body}</details>")
+    if hint := _hint(report):
+        parts.append(f'<div style="margin-top:6px"><b>hint:</b> {_marked(hint)}</div>')
+    return "".join([*parts, "</div>"])
+
+
+def _criterion_html(criterion: Criterion) -> str:
+    fg, _ = COLOURS[criterion.outcome]
+    label = f'<b style="color:{fg}">{LABELS[criterion.outcome]}</b>'
+    head = f'<div style="margin-top:4px">{label} &nbsp;{_marked(criterion.text)}</div>'
+    if criterion.outcome is Outcome.PASSED:
+        return head
+    rows = "".join(_fact_html(label, said) for label, said in facts(criterion))
+    if criterion.outcome is Outcome.BROKE:
+        rows += f'<pre style="{CODE}">{_escape("".join(criterion.trace))}</pre>'
+    return f'{head}<div style="margin-left:18px">{rows}</div>'
+
+
+def _fact_html(label: str, said: str) -> str:
+    code = f'<span style="{CODE}">{_escape(said)}</span>'
+    if label == "replay":
+        return f"<details><summary>replay this request in a cell</summary>{code}</details>"
+    if label == "why":
+        return f"<div><i>why:</i> {_marked(said)}</div>"
+    return f"<div><i>{label}:</i> {code}</div>" if label != "did" else f"<div>{code}</div>"
+
+
+def _escape(said: str) -> str:
+    return html.escape(said, quote=False)
+
+
+def _marked(said: str) -> str:
+    """Return escaped text with `code` set as code."""
+    return re.sub(r"`([^`]+)`", rf'<span style="{CODE}">\1</span>', _escape(said))
+
+
+def as_json(reports: Iterable[CheckReport]) -> str:
+    """Return reports as a JSON array."""
+    return TypeAdapter(list[CheckReport]).dump_json(list(reports), indent=2).decode()
+
+
+def as_junit(reports: Iterable[CheckReport], name: str = "workbook") -> str:
+    """Return reports as JUnit XML: a suite for each exercise, a case for each criterion."""
+    root = ET.Element("testsuites", name=name)
+    for report in reports:
+        suite = ET.SubElement(root, "testsuite", name=f"{report.exercise} {_printable(report.title)}")
+        cases = report.criteria or [Criterion(id="", text=str(report.outcome), outcome=report.outcome)]
+        for criterion in cases:
+            _junit_case(suite, report, criterion)
+        failed = sum(one.outcome in (Outcome.WRONG, Outcome.RAISED) for one in cases)
+        skipped = sum(one.outcome is Outcome.NOT_ATTEMPTED for one in cases)
+        suite.set("tests", str(len(cases)))
+        suite.set("failures", str(failed))
+        suite.set("errors", str(sum(one.outcome is Outcome.BROKE for one in cases)))
+        suite.set("skipped", str(skipped))
+        suite.set("time", f"{report.seconds:.3f}")
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _junit_case(suite: ET.Element, report: CheckReport, criterion: Criterion) -> None:
+    attributes = {"classname": f"exercise {report.exercise}", "name": _printable(criterion.text)}
+    case = ET.SubElement(suite, "testcase", attributes, time=f"{criterion.seconds:.3f}")
+    if criterion.outcome is Outcome.PASSED:
+        return
+    tag = {Outcome.NOT_ATTEMPTED: "skipped", Outcome.BROKE: "error"}.get(criterion.outcome, "failure")
+    body = ET.SubElement(case, tag, message=_printable(criterion.got or str(criterion.outcome)))
+    body.text = _printable("\n".join(f"{label}: {said}" for label, said in facts(criterion)))
+
+
+def _printable(said: str) -> str:
+    """Return text that XML 1.0 can hold: control characters and lone surrogates are shown as escapes."""
+    pattern = "[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+    return re.sub(pattern, lambda match: f"\\u{ord(match[0]):04x}", said)

@@ -1,0 +1,229 @@
+"""One run of an exercise's checks inside a process of its own: limits, pytest, and results as JSON lines."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, Field
+
+from workbook import checks, expect
+from workbook.verdict import Criterion, Outcome
+
+OUTPUT = 1000
+PLUGINS = ("pytest_asyncio.plugin", "workbook.checks")
+LEFT_OUT = ("cacheprovider", "capture", "terminal", "logging", "junitxml", "doctest", "pastebin", "faulthandler")
+Emit = Callable[[dict[str, Any]], None]
+
+
+class Job(BaseModel):
+    """What to check: the checks of `exercise`, or only that `module` can be imported.
+
+    `limit` is the wall time of one test in seconds, `total` that of all of them; `memory` is in bytes.
+    `scratch` is a folder that does not exist yet, for the checks' temporary files.
+    """
+
+    app: Path
+    root: Path
+    exercise: str = ""
+    module: str = ""
+    files: list[Path] = Field(default_factory=list)
+    limit: float = 10.0
+    total: float = 30.0
+    memory: int = 3 << 30
+    nonce: str = ""
+    scratch: Path = Path("scratch")
+
+
+class TimeExceeded(BaseException):
+    """A check did not end within its limit; raised inside the code that runs too long."""
+
+
+class Bounded(io.TextIOBase):
+    """A standard output that keeps the first characters and only counts the rest."""
+
+    def __init__(self, keep: int = OUTPUT) -> None:
+        self._room, self._parts, self._lost = keep, list[str](), 0
+
+    def writable(self) -> bool:
+        """Say that text can be written."""
+        return True
+
+    def write(self, text: str) -> int:
+        """Keep what still has room."""
+        kept = text[: self._room]
+        if kept:
+            self._parts.append(kept)
+        self._room -= len(kept)
+        self._lost += len(text) - len(kept)
+        return len(text)
+
+    def text(self) -> str:
+        """Return what was kept, and how much was not."""
+        rest = f"\n… {self._lost:,} more characters" if self._lost else ""
+        return "".join(self._parts) + rest
+
+
+class Reporter:
+    """A pytest plugin that sends what happens, as it happens, so that nothing is lost when the process dies."""
+
+    def __init__(self, job: Job, emit: Emit) -> None:
+        self._job, self._emit = job, emit
+        self._session: pytest.Session | None = None
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Send the criteria that are about to be checked."""
+        self._session = session
+        sys.dont_write_bytecode = True
+        items = [item for item in session.items if checks.id_of(item)]
+        state = checks.state_of(session.config)
+        state.sink = self._criterion
+        found = [{"id": item.nodeid, "text": checks.criterion_text(item)} for item in items]
+        attempt = str(state.attempt(self._job.exercise)) if items else ""
+        self._emit({"collected": found, "attempt": attempt})
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Send a check file that cannot be collected: that is never the learner's fault."""
+        if report.failed:
+            self._emit({"broken": str(report.longrepr)[-2000:]})
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        """Announce a test and bound its time."""
+        self._emit({"started": item.nodeid})
+        with _alarm(self._job.limit):
+            return (yield)
+
+    def _criterion(self, criterion: Criterion) -> None:
+        if criterion.got.startswith("TimeExceeded"):
+            criterion.got = f"it did not end within {self._job.limit:g} seconds"
+            if self._session is not None:
+                self._session.shouldstop = "out of time"
+        self._emit({"criterion": criterion.model_dump(mode="json")})
+
+
+@contextlib.contextmanager
+def _alarm(seconds: float) -> Iterator[None]:
+    """Raise TimeExceeded in the running code after `seconds`, where the system has alarms."""
+    if not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def ring(number: int, frame: object) -> None:
+        raise TimeExceeded(f"not done after {seconds:g} seconds")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def run(job: Job, emit: Emit) -> None:
+    """Run the checks of one exercise in this process, which is spent afterwards."""
+    output = Bounded()
+    sys.stdout = sys.stderr = sys.__stdout__ = sys.__stderr__ = output  # type: ignore[assignment,misc]
+    _limit_memory(job.memory)
+    os.environ["WORKBOOK_ROOT"] = str(job.root)
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    warnings.simplefilter("ignore")
+    if job.module:
+        emit({"criterion": _import(job).model_dump(mode="json")})
+    else:
+        pytest.main(_arguments(job), plugins=[Reporter(job, emit)])
+    emit({"done": True, "output": output.text(), "tampered": tampered()})
+
+
+def _import(job: Job) -> Criterion:
+    """Import one module of the package, as the check of a freshly written file."""
+    package = checks.Package(job.app)
+    error: BaseException | None = None
+    try:
+        with _alarm(job.limit):
+            package.load(job.module)
+    except BaseException as raised:  # noqa: BLE001 - whatever the learner's code raises is told, not passed on
+        error = raised
+    return checks.Judge(package).judge(job.module, f"app.{job.module} can be imported", 0.0, error)
+
+
+def _arguments(job: Job) -> list[str]:
+    plugins = [word for name in PLUGINS for word in ("-p", name)]
+    left_out = [word for name in LEFT_OUT for word in ("-p", f"no:{name}")]
+    fixed = ["-c", str(job.root / "pyproject.toml"), "--rootdir", str(job.root)]
+    fixed += ["-o", "addopts=--import-mode=importlib", "-o", "filterwarnings=ignore"]
+    chosen = ["--app", str(job.app), "--exercise", job.exercise, "--basetemp", str(job.scratch)]
+    return [*plugins, *left_out, *fixed, *chosen, *map(str, job.files)]
+
+
+def _limit_memory(size: int) -> None:
+    """Bound the address space and the size of a written file, where the system can."""
+    try:
+        import resource
+    except ImportError:
+        return
+    for kind, bound in ((resource.RLIMIT_AS, size), (resource.RLIMIT_FSIZE, 64 << 20), (resource.RLIMIT_CORE, 0)):
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(kind, (bound, bound))
+
+
+class _EqualToAll:
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    __hash__ = object.__hash__
+
+
+def tampered() -> str:
+    """Return what was made harmless in the checking itself, by tests that must fail; empty when all is well."""
+    must_fail: dict[str, Callable[[], object]] = {
+        "expect.equal": lambda: expect.equal(_EqualToAll(), 1),
+        "expect.that": lambda: expect.that(_EqualToAll()),
+        "assert": lambda: exec(compile("assert 1 == 2", "canary", "exec"), {}),
+    }
+    for name, call in must_fail.items():
+        try:
+            call()
+        except AssertionError:
+            continue
+        except Exception as error:
+            return f"{name} raised {error!r}"
+        return f"{name} accepted a wrong answer"
+    return _judge_canary()
+
+
+def _judge_canary() -> str:
+    """Judge a wrong answer through the same code that judges the learner's."""
+    judge = checks.Judge(checks.Package(Path()))
+    judged = judge.judge("canary", "canary", 0.0, expect.Wrong(did="canary"))
+    return "" if judged.outcome is Outcome.WRONG else "a wrong answer was judged as right"
+
+
+def digest(folder: Path) -> str:
+    """Return the SHA-256 of a package's Python files, names and contents, in sorted order."""
+    found = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        found.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return found.hexdigest()
+
+
+def emitter(handle: int, nonce: str) -> Emit:
+    """Return a function that writes one JSON line to a file descriptor at once."""
+
+    def emit(message: dict[str, Any]) -> None:
+        data = (json.dumps({**message, "nonce": nonce}) + "\n").encode()
+        while data:
+            data = data[os.write(handle, data) :]
+
+    return emit

@@ -1,0 +1,115 @@
+"""What a check found: the records that the worker sends and the reports show."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import BaseModel, Field
+
+
+class Outcome(StrEnum):
+    """The five answers that a check can give."""
+
+    PASSED = "passed"
+    WRONG = "wrong"
+    NOT_ATTEMPTED = "not attempted"
+    RAISED = "your code raised"
+    BROKE = "the check broke"
+
+
+class Location(BaseModel):
+    """A line of the learner's code. `path` is relative to the folder that holds the package."""
+
+    path: str
+    line: int
+    source: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}" + (f"  {self.source.strip()}" if self.source else "")
+
+
+class Exchange(BaseModel):
+    """One recorded request and what came back. Bodies are text, cut to a readable length."""
+
+    method: str
+    url: str
+    headers: dict[str, str] = Field(default_factory=dict)
+    body: str = ""
+    status: int | None = None
+    reason: str = ""
+    response_headers: dict[str, str] = Field(default_factory=dict)
+    response_body: str = ""
+    endpoint: Location | None = None
+
+    @property
+    def request_line(self) -> str:
+        """Return the request as a person writes it: method, path, body."""
+        return f"{self.method} {self.url}" + (f"  {self.body}" if self.body else "")
+
+    @property
+    def answer_line(self) -> str:
+        """Return the answer in one line: status, reason, body."""
+        if self.status is None:
+            return "no answer: your code raised"
+        return f"{self.status} {self.reason}".strip() + (
+            f"  {self.response_body}" if self.response_body else ""
+        )
+
+
+class Criterion(BaseModel):
+    """One criterion of an exercise and its verdict. `seconds` is the wall time of its test."""
+
+    id: str
+    text: str
+    outcome: Outcome
+    did: str = ""
+    got: str = ""
+    expected: str = ""
+    why: str = ""
+    hint: str = ""
+    where: Location | None = None
+    exchange: Exchange | None = None
+    trace: list[str] = Field(default_factory=list)
+    seconds: float = 0.0
+
+
+class CheckReport(BaseModel):
+    """The verdict on one exercise.
+
+    `points` is what was earned of `out_of`. `package` is the folder that was really imported and `digest`
+    the SHA-256 of its Python files. `output` is what the code printed, cut.
+    """
+
+    exercise: str
+    title: str
+    outcome: Outcome
+    points: int = 0
+    out_of: int = 0
+    criteria: list[Criterion] = Field(default_factory=list)
+    note: str = ""
+    hint: str = ""
+    output: str = ""
+    package: str = ""
+    digest: str = ""
+    seconds: float = 0.0
+
+    @property
+    def passed(self) -> bool:
+        """Say whether every criterion passed."""
+        return self.outcome is Outcome.PASSED
+
+    @property
+    def failures(self) -> list[Criterion]:
+        """Return the criteria that did not pass."""
+        return [one for one in self.criteria if one.outcome is not Outcome.PASSED]
+
+
+def overall(criteria: list[Criterion]) -> Outcome:
+    """Return the verdict of an exercise from those of its criteria: the first kind that applies."""
+    found = {criterion.outcome for criterion in criteria}
+    if found == {Outcome.PASSED}:
+        return Outcome.PASSED
+    for outcome in (Outcome.BROKE, Outcome.NOT_ATTEMPTED, Outcome.RAISED, Outcome.WRONG):
+        if outcome in found:
+            return outcome
+    return Outcome.BROKE

@@ -1,0 +1,281 @@
+"""The proof that the checks are right: stub, solution on every later state, wrong and right answers, mutants."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import queue
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from workbook import release, report
+from workbook.answers import Answer, read_answers
+from workbook.assemble import CellError
+from workbook.chapter import Chapter, Exercise
+from workbook.course import Course
+from workbook.mutants import mutants
+from workbook.snapshot import Snapshot, solved_before, solved_until
+from workbook.snapshot import writes as _writes
+from workbook.verdict import Outcome
+from workbook.worker import Worker
+
+LIMIT = 10.0
+# modules of the engine that have no part in a verdict: a change there leaves the cache valid
+NO_PART = frozenset("build catchup cli client doctor grade lab magics progress server solution stable verify".split())
+
+
+@dataclass
+class Trial:
+    """One package on which an exercise is checked, and the verdict it must get."""
+
+    exercise: str
+    kind: str
+    name: str
+    package: Snapshot
+    expected: tuple[Outcome, ...]
+    message: str = ""
+    answer: Answer | None = None
+
+
+@dataclass
+class Found:
+    """What a trial gave: outcome and feedback text."""
+
+    outcome: Outcome
+    text: str
+
+
+@dataclass
+class Row:
+    """The proof of one exercise: counts of what held, and the problems in words."""
+
+    exercise: str
+    title: str
+    counts: dict[str, list[int]] = field(default_factory=dict)
+    listed: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    def count(self, kind: str) -> str:
+        """Return `held/all` of a kind of trial."""
+        held, total = self.counts.get(kind, [0, 0])
+        return f"{held}/{total}"
+
+
+FAILED = (Outcome.WRONG, Outcome.RAISED)
+
+
+class Verifier:
+    """Proves exercises, in parallel and with a cache by content."""
+
+    def __init__(self, root: Path, course: Course, state: Path, workers: int = 0) -> None:
+        self.root, self.course = root, course
+        self._cache = _Cache(state / "cache" / "verify", root)
+        self._count = workers or max(2, os.cpu_count() or 2)
+
+    def verify(self, chosen: list[Exercise], step: Callable[[int, int], None] = lambda done, all: None) -> list[Row]:
+        """Run every trial of the chosen exercises; return a row for each.
+
+        Args:
+            step: told (done, all) after each trial.
+
+        Raises:
+            SourceError: an answers file breaks a rule.
+        """
+        trials = [trial for exercise in chosen for trial in self.trials(exercise)]
+        rows = {one.id: Row(one.id, one.title) for one in chosen}
+        for done, (trial, found) in enumerate(self._run(trials), 1):
+            _enter(rows[trial.exercise], trial, found)
+            step(done, len(trials))
+        self._list_survivors(rows)
+        return list(rows.values())
+
+    def trials(self, exercise: Exercise) -> Iterator[Trial]:
+        """Yield every trial of an exercise."""
+        chapter = self.course.chapter(exercise.chapter)
+        cell = chapter.cells[exercise.cell]
+        before = solved_until(self.course, exercise.id, including=False)
+        stubbed = before.copy()
+        stubbed.run(release.learner_source(cell))
+        untouched = (Outcome.NOT_ATTEMPTED,)
+        # its names may stand there already, from an earlier exercise: then it counts as an attempt, but never passes
+        yield Trial(exercise.id, "stub", "not there yet", before, (*untouched, *FAILED))
+        yield Trial(exercise.id, "stub", "the stub", stubbed, untouched)
+        yield from self._solution_trials(exercise)
+        yield from self._answer_trials(chapter, exercise, before)
+        for mutant in mutants(cell.body):
+            package = before.copy()
+            try:
+                package.run(f"{release.magic_line(cell)}\n{mutant.code}")
+            except CellError:
+                continue
+            yield Trial(exercise.id, "mutants", mutant.what, package, FAILED)
+
+    def _solution_trials(self, exercise: Exercise) -> Iterator[Trial]:
+        """Yield the solved package after the exercise, at every later one, and with the chapter's later ones as stubs."""
+        passed = (Outcome.PASSED,)
+        here = self.course.chapter(exercise.chapter).writes
+        package, stubbed, reached = Snapshot(), solved_before(self.course, exercise.chapter), False
+        for cell in _writes(self.course):
+            package.run(release.solved_source(cell))
+            if cell in here:
+                stubbed.run(release.learner_source(cell) if reached else release.solved_source(cell))
+            reached = reached or cell.exercise == exercise.id
+            if reached and cell.exercise:
+                yield Trial(exercise.id, "solution", f"after {cell.exercise}", package.copy(), passed)
+        yield Trial(exercise.id, "solution", "with later stubs", stubbed, passed)
+
+    def _answer_trials(self, chapter: Chapter, exercise: Exercise, before: Snapshot) -> Iterator[Trial]:
+        for answer in self._answers(chapter):
+            if answer.exercise == exercise.id and answer.kind != "survivor":
+                package = before.copy()
+                if answer.patch:
+                    package.run(release.solved_source(chapter.cells[exercise.cell]))
+                for source in answer.cells:
+                    package.run(source)
+                expected = FAILED if answer.kind == "wrong" else (Outcome.PASSED,)
+                yield Trial(exercise.id, answer.kind, answer.name, package, expected, answer.message, answer)
+
+    def _answers(self, chapter: Chapter) -> list[Answer]:
+        return read_answers(self.root / "tests" / "answers" / f"{chapter.name}.md", chapter)
+
+    def _run(self, trials: Iterable[Trial]) -> Iterator[tuple[Trial, Found]]:
+        pool: queue.Queue[Worker] = queue.Queue()
+        workers = [Worker(self.root) for _ in range(self._count)]
+        for worker in workers:
+            worker.warm()
+            pool.put(worker)
+
+        def one(trial: Trial) -> tuple[Trial, Found]:
+            worker = pool.get()
+            try:
+                return trial, self._check(worker, trial)
+            finally:
+                pool.put(worker)
+
+        try:
+            with ThreadPoolExecutor(self._count) as executor:
+                yield from executor.map(one, trials)
+        finally:
+            for worker in workers:
+                worker.close()
+
+    def _check(self, worker: Worker, trial: Trial) -> Found:
+        key = self._cache.key(self.course, trial)
+        if (known := self._cache.get(key)) is not None:
+            return known
+        with tempfile.TemporaryDirectory(prefix="workbook-", ignore_cleanup_errors=True) as folder:
+            app = trial.package.write(Path(folder))
+            checked = worker.check(self.course, trial.exercise, app, limit=LIMIT)
+        found = Found(checked.outcome, report.text(checked))
+        self._cache.put(key, found)
+        return found
+
+    def _list_survivors(self, rows: dict[str, Row]) -> None:
+        """Take mutants that the answers list with a reason from the problems; a listed one that died is a problem."""
+        for chapter in self.course.chapters:
+            mine = [one for one in chapter.exercises if one.id in rows]
+            for answer in self._answers(chapter) if mine else []:
+                if answer.kind == "survivor" and answer.exercise in rows:
+                    _excuse(rows[answer.exercise], answer)
+
+
+SURVIVED = "mutant survives: "
+
+
+def _excuse(row: Row, answer: Answer) -> None:
+    excused = [p for p in row.problems if p.startswith(SURVIVED) and answer.covers(p.removeprefix(SURVIVED))]
+    row.problems = [problem for problem in row.problems if problem not in excused]
+    row.listed += len(excused)
+    if not excused:
+        row.problems.append(f"listed survivor {answer.mutant!r} (line {answer.line}) does not survive: take it out")
+
+
+def _enter(row: Row, trial: Trial, found: Found) -> None:
+    count = row.counts.setdefault(trial.kind, [0, 0])
+    count[1] += 1
+    if found.outcome not in trial.expected:
+        problem = f"{trial.kind} {trial.name!r}: {found.outcome}, expected {' or '.join(trial.expected)}\n{found.text}"
+        row.problems.append(SURVIVED + trial.name if trial.kind == "mutants" else problem)
+    elif trial.message and trial.message not in found.text:
+        row.problems.append(f"{trial.kind} {trial.name!r}: the feedback lacks {trial.message!r}\n{found.text}")
+    else:
+        count[0] += 1
+
+
+def table(rows: list[Row]) -> str:
+    """Return the proof as a Markdown table."""
+    lines = [
+        "| exercise | stub | solution, states | wrong answers | right answers | mutants killed | survivors listed |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        counts = [row.count(kind) for kind in ("stub", "solution", "wrong", "right", "mutants")]
+        lines.append(f"| {row.exercise} {row.title} | {' | '.join(counts)} | {row.listed} |")
+    return "\n".join(lines)
+
+
+class _Cache:
+    """Verdicts by content: the package, the checks and the engine."""
+
+    def __init__(self, folder: Path, root: Path) -> None:
+        self._folder, self._root = folder, root
+        files = [path for path in sorted(Path(__file__).parent.glob("*.py")) if path.stem not in NO_PART]
+        files += [root / "tests" / "chapters" / "conftest.py", root / "requirements.lock", root / "pyproject.toml"]
+        self._base = _digest(files)
+        self._by_chapter: dict[int, bytes] = {}
+
+    def key(self, course: Course, trial: Trial) -> str:
+        """Return the digest of all that a trial's verdict depends on."""
+        exercise = course.exercises[trial.exercise]
+        if exercise.chapter not in self._by_chapter:
+            checks = sorted((self._root / "tests" / "chapters").glob(f"test_{exercise.chapter:02d}_*.py"))
+            self._by_chapter[exercise.chapter] = _digest(checks)
+        cell = course.chapter(exercise.chapter).cells[exercise.cell].source
+        content = json.dumps([exercise.model_dump(mode="json"), cell, sorted(trial.package.files.items())])
+        whole = self._base + self._by_chapter[exercise.chapter] + content.encode()
+        return hashlib.sha256(whole).hexdigest()
+
+    def get(self, key: str) -> Found | None:
+        """Return a known verdict."""
+        try:
+            outcome, text = json.loads((self._folder / key).read_text(encoding="utf-8"))
+            return Found(Outcome(outcome), text)
+        except (OSError, ValueError):
+            return None
+
+    def put(self, key: str, found: Found) -> None:
+        """Keep a verdict; one that speaks of the check's own fault is never kept."""
+        if found.outcome is not Outcome.BROKE:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            path = self._folder / f"{key}.{os.getpid()}"
+            path.write_text(json.dumps([found.outcome.value, found.text]), encoding="utf-8")
+            path.replace(self._folder / key)
+
+
+def _digest(files: Iterable[Path]) -> bytes:
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(path.read_bytes() if path.is_file() else b"-")
+    return digest.digest()
+
+
+MARKS = ("<!-- verify: begin -->", "<!-- verify: end -->")
+
+
+def put_table(root: Path, rows: list[Row], *, write: bool) -> bool:
+    """Hold the table against CONTRIBUTING.md, or write it there; return whether it has drifted."""
+    path = root / "CONTRIBUTING.md"
+    text = path.read_text(encoding="utf-8")
+    before, _, rest = text.partition(MARKS[0])
+    _, _, after = rest.partition(MARKS[1])
+    wanted = f"{before}{MARKS[0]}\n{table(rows)}\n{MARKS[1]}{after}"
+    if write:
+        path.write_text(wanted, encoding="utf-8", newline="\n")
+    elif text != wanted:
+        print("\nthe table in CONTRIBUTING.md is out of date\n\nhint: workbook verify --write")
+        return True
+    return False

@@ -1,0 +1,367 @@
+"""A warm process that runs checks: it has imported everything but the learner's code, and forks for each check.
+
+`python -m workbook.worker` reads a job a line from standard input and writes the results as JSON lines. Where there
+is no fork, it runs one job itself and ends; the next one is started at once, so that it is warm when it is needed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import json
+import os
+import queue
+import secrets
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import IO, Any
+
+from workbook.attempt import Attempt
+from workbook.course import Course
+from workbook.session import Job, digest, emitter, run
+from workbook.verdict import CheckReport, Criterion, Outcome, overall
+
+PRELOADED = (
+    "pytest",
+    "pytest_asyncio.plugin",
+    "workbook.checks",
+    "fastapi",
+    "fastapi.middleware.cors",
+    "fastapi.security",
+    "httpx",
+    "pydantic_settings",
+    "email_validator",
+    "sqlalchemy.ext.asyncio",
+    "sqlalchemy.orm",
+    "aiosqlite",
+    "passlib.context",
+    "jose.jwt",
+    "python_multipart",
+    "uuid",
+    "decimal",
+)
+GRACE = 3.0
+CAN_FORK = hasattr(os, "fork") and not os.environ.get("WORKBOOK_NO_FORK")
+
+
+class Worker:
+    """A handle on one warm process. Safe to use from several threads: jobs wait for each other.
+
+    Args:
+        root: the repository, whose tests/chapters hold the checks.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lines: queue.Queue[bytes | None] = queue.Queue()
+        self._lock = threading.Lock()
+        self._folder = tempfile.TemporaryDirectory(prefix="workbook-", ignore_cleanup_errors=True)
+
+    def warm(self) -> None:
+        """Start the process without waiting for it."""
+        if self._process is not None and self._process.poll() is None:
+            return
+        self._lines = queue.Queue()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "workbook.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=self._folder.name,
+            env=_environment(self._folder.name),
+            start_new_session=CAN_FORK,
+        )
+        reader = threading.Thread(
+            target=_read, args=(self._process.stdout, self._lines), daemon=True
+        )
+        reader.start()
+
+    def check(self, course: Course, exercise: str, app: Path, *, limit: float = 10.0) -> CheckReport:
+        """Run the checks of one exercise on a package.
+
+        Args:
+            course: the index, for title and points.
+            exercise: an id such as `2.2`.
+            app: the package's folder.
+            limit: seconds for one test; an exercise may take three times as much.
+        """
+        found = course.exercises[exercise]
+        files = sorted((self.root / "tests" / "chapters").glob(f"test_{found.chapter:02d}_*.py"))
+        job = Job(exercise=exercise, app=app, root=self.root, files=files, limit=limit, total=3 * limit)
+        self._mark(job)
+        began = time.perf_counter()
+        with self._lock:
+            messages = self._run(job) if files else []
+        shutil.rmtree(job.scratch, ignore_errors=True)
+        report = CheckReport(exercise=exercise, title=found.title, outcome=Outcome.BROKE)
+        report.out_of, report.package, report.digest = found.points, str(app), digest(app)
+        Verdict(report, messages, job).fill()
+        report.points = found.points if report.passed else 0
+        report.seconds = time.perf_counter() - began
+        return report
+
+    def can_import(self, module: str, app: Path, *, limit: float = 10.0) -> Criterion:
+        """Import one module of a package in a process of its own, and judge what happens."""
+        job = Job(app=app, root=self.root, module=module, limit=limit, total=limit)
+        self._mark(job)
+        with self._lock:
+            messages = self._run(job)
+        verdict = Verdict(CheckReport(exercise="", title="", outcome=Outcome.BROKE), messages, job)
+        return verdict.imported()
+
+    def _mark(self, job: Job) -> None:
+        """Give a job a name that cannot be guessed and a scratch folder of its own."""
+        job.nonce = secrets.token_hex(8)
+        job.scratch = Path(self._folder.name) / job.nonce
+
+    def _run(self, job: Job) -> list[dict[str, Any]]:
+        self.warm()
+        process = self._process
+        assert process is not None and process.stdin is not None
+        try:
+            process.stdin.write(job.model_dump_json().encode() + b"\n")
+            process.stdin.flush()
+        except OSError:
+            self.close()
+            return [{"ended": "the worker could not be started"}]
+        return self._collect(job)
+
+    def _collect(self, job: Job) -> list[dict[str, Any]]:
+        """Read messages until the job's end, the deadline or the process's death."""
+        deadline = time.monotonic() + job.total + GRACE + 15
+        messages: list[dict[str, Any]] = []
+        while True:
+            try:
+                line = self._lines.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                self.close()
+                return [*messages, {"ended": "out of time"}]
+            if line is None:
+                self.close()
+                if not CAN_FORK:
+                    self.warm()
+                return [*messages, {"ended": "the process ended"}]
+            message = _parse(line, job.nonce)
+            if message is not None:
+                messages.append(message)
+                if "ended" in message:
+                    return messages
+
+    def close(self) -> None:
+        """End the process and what it started."""
+        process, self._process = self._process, None
+        if process is not None:
+            with contextlib.suppress(OSError):
+                process.kill()
+            process.wait()
+            for stream in (process.stdin, process.stdout):
+                with contextlib.suppress(OSError):
+                    if stream is not None:
+                        stream.close()
+
+    def __enter__(self) -> Worker:
+        self.warm()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+        self._folder.cleanup()
+
+
+class Verdict:
+    """Turns a job's messages into its report: every criterion that was collected must have a result."""
+
+    def __init__(self, report: CheckReport, messages: list[dict[str, Any]], job: Job) -> None:
+        self.report, self.messages, self.job = report, messages, job
+
+    def fill(self) -> None:
+        """Fill in criteria, outcome, hint and note."""
+        collected = self._first("collected")
+        if broken := self._first("broken"):
+            self.report.note = f"the check file cannot be read: {broken}"
+            return
+        if not collected:
+            self.report.note = f"no check was collected for exercise {self.job.exercise}"
+            return
+        results = self._results()
+        started = [message["started"] for message in self.messages if "started" in message]
+        for item in collected:
+            criterion = results.get(item["id"]) or self._missing(item, item["id"] in started)
+            self.report.criteria.append(criterion)
+        self._conclude()
+
+    def imported(self) -> Criterion:
+        """Return the verdict of a job that only imports."""
+        item = {"id": self.job.module, "text": f"app.{self.job.module} can be imported"}
+        return self._results().get(self.job.module) or self._missing(item, started=True)
+
+    def _conclude(self) -> None:
+        report = self.report
+        report.outcome = overall(report.criteria)
+        report.output = str(self._first("output") or "")
+        report.hint = next((one.hint for one in report.failures if one.hint), "")
+        self._weigh_attempt(str(self._first("attempt") or ""))
+        if tampering := self._first("tampered"):
+            report.outcome, report.note = Outcome.BROKE, f"the checks were tampered with: {tampering}"
+
+    def _weigh_attempt(self, attempt: str) -> None:
+        """A stub that fails is not a wrong answer; a stub that passes is a fault of the check."""
+        report = self.report
+        failed = report.outcome in (Outcome.WRONG, Outcome.RAISED, Outcome.NOT_ATTEMPTED)
+        if attempt == Attempt.STUB and failed:
+            report.outcome = Outcome.NOT_ATTEMPTED
+        elif attempt == Attempt.STUB and report.passed:
+            report.outcome, report.note = Outcome.BROKE, "the code as given passes every check"
+        elif attempt == Attempt.MISSING and failed:
+            report.outcome = Outcome.NOT_ATTEMPTED
+            report.criteria = [one.model_copy(update={"outcome": report.outcome}) for one in report.criteria]
+            report.hint = "run the exercise's cell: what it defines is not in your app yet"
+
+    def _results(self) -> dict[str, Criterion]:
+        """Return the criteria by id; of two results for one, the failure counts."""
+        found: dict[str, Criterion] = {}
+        for message in self.messages:
+            if "criterion" in message:
+                criterion = Criterion.model_validate(message["criterion"])
+                earlier = found.get(criterion.id)
+                if earlier is None or earlier.outcome is Outcome.PASSED:
+                    found[criterion.id] = criterion
+        return found
+
+    def _missing(self, item: dict[str, str], started: bool) -> Criterion:
+        made = Criterion(id=item["id"], text=item["text"], outcome=Outcome.RAISED)
+        ended = str(self._first("ended") or "")
+        if not started:
+            made.got = "not run: a criterion before it did not end"
+        elif "out of time" in ended:
+            made.got = f"it did not end within {self.job.total:g} seconds"
+            made.hint = "look for a loop or a wait that never ends"
+        else:
+            made.got = f"your code ended the whole process ({ended or 'no result'})"
+            made.hint = "look for `os._exit`, `quit` or a crash: a server must live on"
+        return made
+
+    def _first(self, key: str) -> Any:
+        return next((message[key] for message in self.messages if key in message), None)
+
+
+def _parse(line: bytes, nonce: str) -> dict[str, Any] | None:
+    """Return a message that carries the job's nonce; anything else is noise."""
+    try:
+        message = json.loads(line)
+    except ValueError:
+        return None
+    return message if isinstance(message, dict) and message.get("nonce") == nonce else None
+
+
+def _read(stream: IO[bytes], lines: queue.Queue[bytes | None]) -> None:
+    with contextlib.suppress(ValueError, OSError):
+        for line in stream:
+            lines.put(line)
+    lines.put(None)
+
+
+def _environment(folder: str) -> dict[str, str]:
+    """Return the environment of a worker: nothing of the learner's but where things lie."""
+    kept = ("PATH", "HOME", "LANG", "TMPDIR", "TEMP", "TMP", "SYSTEMROOT", "WORKBOOK_NO_FORK", "VIRTUAL_ENV")
+    found = {name: os.environ[name] for name in kept if name in os.environ}
+    package = str(Path(__file__).resolve().parent.parent)
+    return found | {"PYTHONUTF8": "1", "PYTHONPATH": package, "PYTHONPYCACHEPREFIX": str(Path(folder) / "pycache")}
+
+
+def serve() -> None:
+    """Read jobs and run each one, until standard input ends."""
+    for name in PRELOADED:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    gc.collect()
+    gc.freeze()
+    out = os.dup(1)
+    for line in sys.stdin.buffer:
+        job = Job.model_validate_json(line)
+        if not CAN_FORK:
+            _run_here(job, out)
+            return
+        ended = _run_forked(job, out)
+        emitter(out, job.nonce)({"ended": ended})
+
+
+def _run_here(job: Job, out: int) -> None:
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 1)
+    os.dup2(null, 0)
+    emit = emitter(out, job.nonce)
+    run(job, emit)
+    emit({"ended": "exit status 0"})
+
+
+def _run_forked(job: Job, out: int) -> str:
+    """Run a job in a child; return how it ended."""
+    source, sink = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.close(source)
+            _enter_child(out)
+            run(job, emitter(sink, job.nonce))
+        finally:
+            os._exit(0)
+    os.close(sink)
+    late = _relay(source, out, job.total + GRACE)
+    os.close(source)
+    with contextlib.suppress(OSError):
+        os.killpg(child, signal.SIGKILL)
+    with contextlib.suppress(OSError):
+        os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    return "out of time" if late else _how(status)
+
+
+def _how(status: int) -> str:
+    if os.WIFSIGNALED(status):
+        return f"signal {os.WTERMSIG(status)}"
+    return f"exit status {os.WEXITSTATUS(status)}"
+
+
+def _enter_child(out: int) -> None:
+    """Leave the worker's session, input and output behind."""
+    os.setsid()
+    null = os.open(os.devnull, os.O_RDWR)
+    for handle in (0, 1, 2):
+        os.dup2(null, handle)
+    os.close(out)
+
+
+def _relay(source: int, out: int, seconds: float) -> bool:
+    """Copy what a child writes until it is done; return True when it ran out of time."""
+    deadline = time.monotonic() + seconds
+    tail = b""
+    while (left := deadline - time.monotonic()) > 0:
+        if not select.select([source], [], [], left)[0]:
+            continue
+        data = os.read(source, 1 << 16)
+        if not data:
+            return False
+        tail = (tail + data).rsplit(b"\n", 2)[-2] + b"\n" if data.endswith(b"\n") else tail + data
+        _write_all(out, data)
+        if tail.startswith(b'{"done"') and data.endswith(b"\n"):
+            return False
+    return True
+
+
+def _write_all(handle: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(handle, data) :]
+
+
+if __name__ == "__main__":
+    serve()

@@ -1,0 +1,280 @@
+"""Where things lie; the learner's files, written as whole changes; what is remembered of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from workbook import files, history, score
+from workbook.database import Database
+from workbook.files import WorkspaceError
+from workbook.history import Change, FileChange, Version
+from workbook.score import Attempt, Progress
+
+__all__ = [
+    "Attempt",
+    "Change",
+    "CourseNotFound",
+    "FileChange",
+    "Progress",
+    "Version",
+    "Workspace",
+    "WorkspaceError",
+    "find_root",
+]
+
+
+class CourseNotFound(WorkspaceError):
+    """No folder of a course at or above the place."""
+
+
+def find_root(start: Path | None = None) -> Path:
+    """Find the course's folder: the one whose pyproject.toml has a `[tool.workbook]` table.
+
+    Args:
+        start: Where to begin; the working directory if None. WORKBOOK_ROOT goes before both.
+
+    Raises:
+        CourseNotFound: There is none at or above the place.
+    """
+    named = os.environ.get("WORKBOOK_ROOT")
+    if named:
+        root = Path(named).expanduser().resolve()
+        if root.is_dir():
+            return root
+        raise CourseNotFound(
+            f"WORKBOOK_ROOT={named!r} is no folder", "correct or unset WORKBOOK_ROOT"
+        )
+    here = (start or Path.cwd()).resolve()
+    for folder in (here, *here.parents):
+        if is_root(folder):
+            return folder
+    raise CourseNotFound(
+        f"no course at {here} or above: no pyproject.toml with a [tool.workbook] table",
+        "go into the course's folder, or name it in the environment variable WORKBOOK_ROOT",
+    )
+
+
+def is_root(folder: Path) -> bool:
+    """Tell whether a folder is a course's."""
+    import tomllib
+
+    try:
+        settings = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    tool = settings.get("tool")
+    return isinstance(tool, dict) and isinstance(tool.get("workbook"), dict)
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A course's folder, the learner's package in it, and what is remembered.
+
+    Args:
+        root: The course's folder.
+        app_dir: The package that cells write to.
+        state_dir: Where history and progress lie; made when first needed.
+    """
+
+    root: Path
+    app_dir: Path
+    state_dir: Path
+    database: Database = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "database", Database(self.state_dir))
+
+    @classmethod
+    def at(cls, start: Path | None = None) -> Workspace:
+        """Return the workspace of a notebook's folder, or of the working directory.
+
+        Raises:
+            CourseNotFound: There is no course at or above the place.
+        """
+        here = (start or Path.cwd()).resolve()
+        root = find_root(here)
+        solved = here.is_relative_to(root / "solutions")
+        app_dir = root / "solutions" / "app" if solved else root / "app"
+        return cls(
+            root, from_env("WORKBOOK_APP", app_dir), from_env("WORKBOOK_STATE", root / ".workbook")
+        )
+
+    @property
+    def notebooks(self) -> Path:
+        """The learner's chapters."""
+        return self.root / "notebooks"
+
+    @property
+    def solutions(self) -> Path:
+        """The chapters' sources, and the finished backend."""
+        return self.root / "solutions"
+
+    @property
+    def checks(self) -> Path:
+        """The checks, one file for each chapter."""
+        return self.root / "tests" / "chapters"
+
+    @property
+    def answers(self) -> Path:
+        """The wrong and right answers, one file for each chapter."""
+        return self.root / "tests" / "answers"
+
+    @property
+    def notes(self) -> list[str]:
+        """What the learner should know: a database that was broken and begun anew."""
+        return self.database.notes
+
+    def write(self, changes: Mapping[str, bytes | None], cause: str) -> Change:
+        """Write files as one change; keep what they held before.
+
+        Args:
+            changes: The new contents by path in the package; None deletes.
+            cause: What makes the change, such as `%%app users/schemas.py`.
+
+        Raises:
+            WorkspaceError: A file cannot be written; all are as they were.
+        """
+        changes = {PurePosixPath(path).as_posix(): content for path, content in changes.items()}
+        with self.database.lock():
+            for path in changes:
+                files.locate(self.app_dir, path)
+            return self._commit(files.with_packages(self.app_dir, changes), cause, [])
+
+    def update(self, path: str, change: Callable[[str | None], str], cause: str) -> Change:
+        """Make a file's new text from the one it has, with no other writer between.
+
+        Args:
+            path: The file's path in the package.
+            change: Takes the text (None where there is no file) and returns the new one; what it
+                raises leaves the file as it was.
+            cause: What makes the change.
+
+        Raises:
+            WorkspaceError: The file cannot be read as UTF-8, or not be written.
+        """
+        with self.database.lock():
+            target = files.locate(self.app_dir, path)
+            new = change(decoded(files.read(target), target))
+            return self.write({path: new.encode("utf-8")}, cause)
+
+    def undo(self, path: str | None = None) -> Change | None:
+        """Take back the newest change that is not taken back yet; None where there is none.
+
+        Args:
+            path: Only this file's changes, and of them only this file.
+        """
+        with self.database.lock():
+            found = self.database.run(lambda connection: history.newest(connection, path))
+            if found is None:
+                return None
+            cause, before, numbers = found
+            return self._commit(self._without_used_packages(before), f"undo: {cause}", numbers)
+
+    def history(self, path: str | None = None, limit: int = 20) -> list[Version]:
+        """List what files held until they were overwritten, the newest first."""
+        return self.database.run(lambda connection: history.versions(connection, path, limit))
+
+    def restore(self, version_id: int) -> Change:
+        """Bring a version back, as a new change.
+
+        Raises:
+            WorkspaceError: There is no such version, or the file cannot be written.
+        """
+        found = self.database.run(lambda connection: history.version(connection, version_id))
+        if found is None:
+            raise WorkspaceError(f"there is no version {version_id}", "choose one from the history")
+        return self.write({found.path: found.content}, f"restore {version_id}")
+
+    def remember_cell(self, key: str, text: str) -> None:
+        """Remember a cell's text as of its last run; the key is such as "users/schemas.py#2.2"."""
+        row = (key, text, history.now())
+        self.database.run(
+            lambda connection: connection.execute(
+                "INSERT OR REPLACE INTO cells VALUES (?, ?, ?)", row
+            )
+        )
+
+    def recall_cell(self, key: str) -> str | None:
+        """Return a cell's text as of its last run."""
+        query = "SELECT text FROM cells WHERE key = ?"
+        row = self.database.run(lambda connection: connection.execute(query, (key,)).fetchone())
+        return None if row is None else str(row[0])
+
+    def record(self, exercise: str, outcome: str, points: int, out_of: int, source: str) -> None:
+        """Record a check.
+
+        Args:
+            exercise: Such as "2.2".
+            outcome: "passed", or what it was instead.
+            points: The points it gave.
+            out_of: The points it could give.
+            source: What ran it, such as "%check".
+        """
+        row = (history.now(), exercise, outcome, points, out_of, source)
+        columns = "time, exercise, outcome, points, out_of, source"
+        insert = f"INSERT INTO attempts ({columns}) VALUES (?, ?, ?, ?, ?, ?)"
+        self.database.run(lambda connection: connection.execute(insert, row))
+
+    def progress(self) -> dict[str, Progress]:
+        """Return how far the learner came, by exercise."""
+        return self.database.run(score.progress)
+
+    def attempts(self, exercise: str) -> list[Attempt]:
+        """List the checks of an exercise, the first first."""
+        return self.database.run(lambda connection: score.attempts(connection, exercise))
+
+    def _commit(self, changes: Mapping[str, bytes | None], cause: str, undone: list[int]) -> Change:
+        """Record what is there, then write; the lock must be held."""
+        files.sweep(self.app_dir)
+        targets = {path: files.locate(self.app_dir, path) for path in changes}
+        before = {path: files.read(target) for path, target in targets.items()}
+        different = history.differences(before, changes)
+        if not different and not undone:
+            return Change(None, history.now(), cause, ())
+        change = self.database.run(
+            lambda connection: history.begin(connection, different, cause, undone)
+        )
+        try:
+            files.replace_all(
+                {targets[file.path]: file.after for file in different},
+                {targets[file.path]: file.before for file in different},
+            )
+        except WorkspaceError:
+            if before == {path: files.read(target) for path, target in targets.items()}:
+                self.database.run(lambda connection: history.withdraw(connection, change, undone))
+            raise
+        return change
+
+    def _without_used_packages(self, before: Mapping[str, bytes | None]) -> dict[str, bytes | None]:
+        """Leave out each `__init__.py` that would go though its folder holds other modules."""
+        found = dict(before)
+        for path in [path for path, content in before.items() if content is None]:
+            folder = PurePosixPath(path).parent
+            there = {
+                (folder / module.name).as_posix() for module in (self.app_dir / folder).glob("*.py")
+            }
+            if path.endswith("__init__.py") and not there <= set(before):
+                del found[path]
+        return found
+
+
+def from_env(name: str, default: Path) -> Path:
+    """Return the folder that an environment variable names, or the default."""
+    named = os.environ.get(name)
+    return Path(named).expanduser().resolve() if named else default
+
+
+def decoded(content: bytes | None, target: Path) -> str | None:
+    """Return a file's text."""
+    if content is None:
+        return None
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise WorkspaceError(
+            f"{target} is not UTF-8: byte {error.start} is {content[error.start]:#04x}",
+            "save it as UTF-8 in the editor, or take back its change with `%undo`",
+        ) from None
