@@ -35,7 +35,7 @@ lint: $(STAMP)
 
 types: $(STAMP)
 	$(BIN)/mypy
-	@if [ -f solutions/app/main.py ]; then cd solutions && ../$(BIN)/mypy --config-file ../pyproject.toml app; fi
+	cd solutions && MYPYPATH=.:.. ../$(BIN)/mypy --config-file ../pyproject.toml app ../tests/backend
 
 drift: $(STAMP)
 	$(BIN)/workbook build --check

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from workbook.blocks import one_block
 from workbook.bodies import Module, read_module
 from workbook.header import Header, parse_header
 from workbook.merging import BUILTINS, Merging
@@ -40,12 +41,12 @@ def merge(existing: str, cell: str, previous: str | None = None) -> str:
     Raises:
         CellError: Either text is not right Python.
     """
-    check(
-        clean(existing), FILE, "", "repair it in the editor, or take back its change with `%undo`"
-    )
+    check(clean(existing), FILE, "", "repair it in the editor, or take back its change with `%undo`")
     check(clean(cell), "the cell", "")
     module, new = read_module(clean(existing)), read_module(clean(cell))
     old = last_run(previous)
+    for part in (module, new, old):
+        part.pieces = one_block(part.pieces)
     merge_top(module, new, old)
     outer = BUILTINS | {name.bound.split(".")[0] for name in module.imports.names}
     module.pieces = Merging(module.pieces, new.pieces, old.pieces, outer).run()

@@ -47,7 +47,9 @@ class Module:
             tight = self.tight and part == self.docstring
             text += ("\n" if tight else "\n\n" if text and part else "") + part
         if self.pieces:
-            gap = 2 if self.pieces[0].is_definition else 1
+            bare = not (self.docstring or self.imports.names)
+            gap = min(max(self.pieces[0].blank, 1), 2) if bare else 1
+            gap = 2 if self.pieces[0].is_definition else gap
             text += "\n" * (gap + 1) if text else ""
         return (text + layout(self.pieces, 2)).rstrip() + "\n"
 
@@ -85,7 +87,7 @@ class Class:
 
 
 def layout(pieces: Sequence[Piece], most: int) -> str:
-    """Write pieces below each other: `most` blank lines around definitions, else at most so many."""
+    """Write pieces below each other, `most` blank lines around definitions, else at most that."""
     text = ""
     for above, below in zip([None, *pieces], pieces, strict=False):
         if above is None:
@@ -94,8 +96,8 @@ def layout(pieces: Sequence[Piece], most: int) -> str:
         blank = min(below.blank, most)
         if above.is_definition or below.is_definition:
             blank = most
-        elif above.node is None:
-            blank = max(blank, 1)
+        elif above.node is None or (below.node and is_string(below.node)):
+            blank = max(blank, 1)  # else it would belong to its neighbour
         text += "\n" * (blank + 1) + below.text
     return text
 
@@ -128,7 +130,7 @@ def read_module(text: str) -> Module:
 def read_top(module: Module, pieces: list[Piece]) -> None:
     """Take the docstring, and the comments that speak of the file, off the first piece."""
     lines, node = reread(pieces[0])
-    above = lines[: first_line(node) - 1]
+    above = lines[: first_line(node, lines) - 1]
     if is_string(node):
         module.docstring = "\n".join(lines[len(above) :])
         module.tight = bool(above)
@@ -146,7 +148,7 @@ def read_class(piece: Piece) -> Class:
     lines, node = reread(piece)
     assert isinstance(node, ast.ClassDef)
     skipped = len(lines) - len(piece.text.split("\n"))
-    top, start = first_line(node), head_end(lines, node) + 1
+    top, start = first_line(node, lines), head_end(lines, node) + 1
     comment_above, body = "\n".join(lines[skipped : top - 1]), node.body
     docstring = None
     if is_string(body[0]):

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import nbformat
 
-from workbook import release
+from workbook import notebook, release
 from workbook.assemble import CellError, check_syntax
 from workbook.chapter import Chapter, SourceError
 from workbook.course import Course, read_course
+from workbook.errors import WorkbookError
 from workbook.snapshot import Snapshot, solved_before
 from workbook.snapshot import writes as _writes
 
@@ -23,11 +24,11 @@ CELL_TIMEOUT = 120
 Say = Callable[[str], None]
 
 
-class BuildError(Exception):
+class BuildError(WorkbookError):
     """A chapter cannot be built."""
 
 
-def build(root: Path, say: Say = lambda text: None) -> list[str]:
+def build(root: Path, say: Say = lambda _text: None) -> list[str]:
     """Build what changed; return the paths written, relative to `root`.
 
     Raises:
@@ -66,8 +67,9 @@ def stale(root: Path, *, run: bool = False) -> list[str]:
         elif run and not _is_fresh(root, course, chapter):
             kept, fresh = comparable(target.read_text(encoding="utf-8")), comparable(execute(root, course, chapter))
             differing = [number for number, pair in enumerate(zip(kept, fresh, strict=True), 1) if pair[0] != pair[1]]
-            for number in differing:
-                found.append(f"solutions/{target.name}: a fresh run gives cell {number} another output")
+            found += [
+                f"solutions/{target.name}: a fresh run gives cell {number} another output" for number in differing
+            ]
             if not differing:
                 _mark_fresh(root, course, chapter)
     return found + [f"{path}: no source makes it" for path in _strays(root, course)]
@@ -78,7 +80,7 @@ def expected(root: Path, course: Course) -> Iterator[tuple[str, str]]:
     package = Snapshot()
     for chapter in course.chapters:
         _validate_code(root, chapter)
-        yield f"notebooks/{chapter.name}.ipynb", dumps(release.notebook(chapter, with_solutions=False))
+        yield f"notebooks/{chapter.name}.ipynb", dumps(notebook.notebook(chapter, with_solutions=False))
     for cell in _writes(course):
         package.run(release.solved_source(cell))
     with tempfile.TemporaryDirectory(prefix="workbook-") as folder:
@@ -107,7 +109,7 @@ def execute(root: Path, course: Course, chapter: Chapter) -> str:
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
-    made = release.notebook(chapter, with_solutions=True)
+    made = notebook.notebook(chapter, with_solutions=True)
     with tempfile.TemporaryDirectory(prefix="workbook-", ignore_cleanup_errors=True) as folder:
         copy = copy_tree(root, Path(folder))
         shutil.rmtree(copy / "solutions" / "app", ignore_errors=True)
@@ -121,7 +123,7 @@ def execute(root: Path, course: Course, chapter: Chapter) -> str:
             client.execute(env={**os.environ, "PYTHONPATH": str(root), "WORKBOOK_ROOT": str(copy)})
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
             raise BuildError(f"{chapter.name} does not run: {error}") from None
-    made["metadata"] = release.METADATA
+    made["metadata"] = notebook.METADATA
     return dumps(_stable(made))
 
 
@@ -199,7 +201,7 @@ def _strays(root: Path, course: Course) -> list[str]:
     made = {path for path, _ in expected(root, course)}
     made |= {f"solutions/{chapter.name}.ipynb" for chapter in course.chapters}
     found = [*root.glob("notebooks/*.ipynb"), *root.glob("solutions/*.ipynb")]
-    found += [path for path in root.glob("solutions/app/**/*.py")]
+    found += root.glob("solutions/app/**/*.py")
     paths = sorted(path.relative_to(root).as_posix() for path in found)
     return [path for path in paths if path not in made]
 

@@ -30,11 +30,7 @@ class Plan:
 
     def changes(self) -> dict[str, bytes | None]:
         """Return the files that differ, as bytes."""
-        return {
-            path: text.encode()
-            for path, text in self.made.files.items()
-            if self.mine.files.get(path) != text
-        }
+        return {path: text.encode() for path, text in self.made.files.items() if self.mine.files.get(path) != text}
 
 
 def run(course: Course, workspace: Workspace, worker: Worker, target: str) -> str:
@@ -85,14 +81,17 @@ def plan_for(course: Course, worker: Worker, mine: Snapshot, goal: Snapshot, bef
     First only what is missing is added. Then the definitions of each failing exercise are replaced by the goal's, until
     all pass; an exercise that still fails gets its whole file.
     """
-    plan = Plan(mine, _with_missing(mine, goal))
-    for _round in range(2 * len(before) + 1):
-        failing = [one for one in _failing(course, worker, plan.made, before)]
+    lacking = [one.id for one in _failing(course, worker, mine, before)]
+    plan = Plan(mine, _with_missing(mine, goal) if lacking else mine)
+    replaced: set[str] = set()
+    for _round in range(2 * len(before) + 1 if lacking else 0):
+        failing = _failing(course, worker, plan.made, before)
+        for exercise in failing:
+            _fill(plan, course, goal, exercise, whole=exercise.id in replaced)
+            replaced.add(exercise.id)
         if not failing:
             break
-        for exercise in failing:
-            _fill(plan, course, goal, exercise, whole=exercise.id in plan.filled)
-    plan.filled = [one.id for one in before if one.id in plan.filled]
+    plan.filled = [one.id for one in before if one.id in replaced or one.id in lacking]
     plan.kept = [one.id for one in before if one.id not in plan.filled]
     return plan
 
@@ -126,8 +125,6 @@ def _fill(plan: Plan, course: Course, goal: Snapshot, exercise: Exercise, *, who
     path = exercise.path
     text = goal.files[path]
     wanted = names(release.solved(course.chapter(exercise.chapter).cells[exercise.cell].body))
-    if exercise.id not in plan.filled:
-        plan.filled.append(exercise.id)
     try:
         if whole:
             raise SyntaxError

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from workbook.errors import WorkbookError
 
 BEGIN, STUB, END = "### BEGIN SOLUTION", "### STUB", "### END SOLUTION"
 HINTS = ("the concept", "the place", "near-code")
@@ -16,12 +17,10 @@ HINT_WORDS = 50
 PROSE_WORDS = 160
 FILE_NAME = re.compile(r"(\d\d)_([a-z0-9_]+)\.md")
 EXERCISE_ID = re.compile(r"\d{1,2}\.\d{1,2}")
-_HINT = re.compile(
-    r"<details>\s*<summary>Hint \d: ([^<]+)</summary>(.*?)</details>", re.DOTALL | re.IGNORECASE
-)
+_HINT = re.compile(r"<details>\s*<summary>Hint \d: ([^<]+)</summary>(.*?)</details>", re.DOTALL | re.IGNORECASE)
 
 
-class SourceError(Exception):
+class SourceError(WorkbookError):
     """A chapter source breaks a rule of the format."""
 
     def __init__(self, path: Path, line: int, rule: str, repair: str) -> None:
@@ -133,6 +132,8 @@ def read_chapter(path: Path) -> Chapter:
 
 
 def _head(path: Path, text: str) -> Head:
+    import yaml  # only a build reads sources; a notebook reads the index
+
     if not text.startswith("---\n") or "\n---\n" not in text[4:]:
         raise SourceError(path, 1, "the YAML head is missing", "begin with `---`, title, minutes, goals")
     try:
@@ -156,9 +157,7 @@ def _cells(path: Path, text: str) -> tuple[list[Cell], dict[int, dict[str, objec
                 attributes[len(cells)] = dict(raw.metadata)
             name = raw.metadata.get("exercise")
             exercise = None if name is None else str(name)
-            cells.append(
-                Cell(kind=raw.cell_type, source=raw.source, line=cursor + 1, exercise=exercise)
-            )
+            cells.append(Cell(kind=raw.cell_type, source=raw.source, line=cursor + 1, exercise=exercise))
         cursor += raw.source.count("\n") + 1
     if not cells:
         raise SourceError(path, 1, "the chapter has no cells", "write some below the head")
@@ -173,9 +172,7 @@ def _find(lines: list[str], wanted: list[str], start: int) -> int:
     return start
 
 
-def _exercises(
-    path: Path, chapter: Chapter, attributes: dict[int, dict[str, object]]
-) -> Iterator[Exercise]:
+def _exercises(path: Path, chapter: Chapter, attributes: dict[int, dict[str, object]]) -> Iterator[Exercise]:
     for index, words in attributes.items():
         cell = chapter.cells[index]
         unknown = set(words) - {"exercise", "points", "title"}

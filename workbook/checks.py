@@ -8,7 +8,7 @@ import sys
 import traceback
 import types
 import warnings
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,15 @@ class Package:
             )
         if sys.path[:1] != [str(self.folder.parent)]:
             sys.path.insert(0, str(self.folder.parent))
-        return Module(importlib.import_module(f"{PACKAGE}.{name}"), shown)
+        module = importlib.import_module(f"{PACKAGE}.{name}")
+        self._refuse_other(module)
+        return Module(module, shown)
+
+    def _refuse_other(self, module: types.ModuleType) -> None:
+        """Refuse a module that came from anywhere else: another package of that name must never be judged."""
+        found = Path(module.__file__ or "").resolve()
+        if not found.is_relative_to(self.folder.resolve()):
+            raise ImportError(f"{module.__name__} was imported from {found}, not from {self.folder}")
 
     def forget(self) -> None:
         """Drop every module of the package, so that the next import reads the files again."""
@@ -118,7 +126,7 @@ class Checks:
         self.course: Course = read_course(root, root / ".workbook" / "cache")
         self.exchanges: list[Exchange] = []
         self.warned: list[str] = []
-        self.sink: Sink = lambda criterion: None
+        self.sink: Sink = lambda _criterion: None
         self._attempts: dict[str, Attempt] = {}
 
     def attempt(self, id: str) -> Attempt:
@@ -152,6 +160,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     unknown = [item.nodeid for item in ours if id_of(item) not in state.course.exercises]
     if unknown:
         raise pytest.UsageError(f"{unknown[0]}: no chapter has exercise {id_of(ours[0])}")
+    for item in ours:
+        item.add_marker(pytest.mark.filterwarnings("ignore"))
     if state.only:
         items[:] = [item for item in ours if id_of(item) == state.only]
 
@@ -191,20 +201,19 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     """Collect warnings while a check runs: a coroutine that nobody awaited is only ever a warning."""
     if not id_of(item):
-        return (yield)
+        yield
+        return
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore")
         warnings.filterwarnings("always", message=r"coroutine .* was never awaited")
         try:
-            return (yield)
+            yield
         finally:
             state_of(item.config).warned += [str(warning.message) for warning in caught]
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Iterator[None]:
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
     """Record a criterion for each check, once it failed or its call is over."""
     report: Any = yield
     if id_of(item) and (call.excinfo is not None or call.when == "call"):
@@ -271,7 +280,8 @@ class Judge:
     def _raised(self, made: Criterion, error: BaseException, where: Location | None) -> None:
         made.outcome, made.where = Outcome.RAISED, where
         made.did = made.exchange.request_line if made.exchange else ""
-        made.got = diagnose.summary(error)
+        timed_out = type(error).__name__ == "TimeExceeded"
+        made.got = str(error) if timed_out else diagnose.summary(error)
         made.hint = diagnose.hint_for(error)
         made.trace = [str(place) for place in self._own_lines(error)]
 
@@ -354,7 +364,7 @@ def load(request: pytest.FixtureRequest) -> Loader:
 
 @pytest.fixture
 def connect(request: pytest.FixtureRequest) -> Callable[..., Any]:
-    """Give `async with connect(app) as client`: a recording client on any ASGI app."""
+    """Give a function that opens a recording client on any ASGI app, for use in `async with`."""
     state = state_of(request.config)
 
     def open_client(app: Any, *, raise_app_exceptions: bool = True, lifespan: bool = True) -> Any:

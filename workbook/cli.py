@@ -1,4 +1,4 @@
-"""The command line: `workbook lab | status | check | watch | catchup | undo | grade | build | verify | demo | doctor`."""
+"""The command line: lab, status, check, watch, catchup, undo, grade, build, verify, demo, doctor."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from workbook.errors import WorkbookError
 
 app = typer.Typer(
     help="Build a FastAPI backend step by step; every step is checked at once.",
@@ -28,23 +30,11 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="replace")
-    from workbook.workspace import CourseNotFound
-
     try:
         app()
-    except (*_known_errors(), CourseNotFound) as error:
+    except WorkbookError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
-
-
-def _known_errors() -> tuple[type[Exception], ...]:
-    from workbook.build import BuildError
-    from workbook.chapter import SourceError
-    from workbook.course import UnknownExercise
-    from workbook.grade import SubmissionError
-    from workbook.workspace import WorkspaceError
-
-    return BuildError, SourceError, UnknownExercise, SubmissionError, WorkspaceError
 
 
 class Context:
@@ -162,7 +152,7 @@ def catchup(target: Annotated[str, typer.Argument(help="A chapter such as 3, or 
 def undo(path: Annotated[str, typer.Argument(help="A file of app/, such as users/schemas.py.")] = "") -> None:
     """Take back the newest change that a cell or a catch-up made."""
     change = Context().workspace.undo(path.removeprefix("app/") or None)
-    print(f"took back: {change.cause}" if change else "nothing to take back")
+    print(change.cause if change else "nothing to take back")
 
 
 @app.command()

@@ -10,13 +10,11 @@ from pathlib import Path
 
 from workbook import __version__
 from workbook.chapter import Chapter, Exercise, Frozen, SourceError, read_chapter
+from workbook.errors import WorkbookError
 
 
-class UnknownExercise(LookupError):
+class UnknownExercise(WorkbookError):
     """A name that is no exercise or chapter of the course."""
-
-    def __str__(self) -> str:
-        return str(self.args[0])
 
 
 class Course(Frozen):
@@ -106,6 +104,6 @@ def _store(path: Path, course: Course) -> None:
         handle, name = tempfile.mkstemp(dir=path.parent)
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(course.model_dump_json())
-        os.replace(name, path)
+        Path(name).replace(path)
     except OSError:
         return

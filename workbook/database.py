@@ -102,10 +102,7 @@ class Database:
         try:
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             application = connection.execute("PRAGMA application_id").fetchone()[0]
-            if (
-                application == 0
-                and not connection.execute("SELECT 1 FROM sqlite_master").fetchone()
-            ):
+            if application == 0 and not connection.execute("SELECT 1 FROM sqlite_master").fetchone():
                 create(connection)
             elif (application, version) != (APPLICATION, VERSION):
                 raise Broken(f"application {application:#x}, schema {version}")
@@ -166,8 +163,7 @@ def create(connection: sqlite3.Connection) -> None:
     with suppress(sqlite3.OperationalError):
         connection.execute("PRAGMA journal_mode = WAL")
     connection.executescript(
-        f"BEGIN; {SCHEMA} PRAGMA application_id = {APPLICATION};"
-        f"PRAGMA user_version = {VERSION}; COMMIT"
+        f"BEGIN; {SCHEMA} PRAGMA application_id = {APPLICATION};PRAGMA user_version = {VERSION}; COMMIT"
     )
 
 

@@ -59,5 +59,3 @@ def forgotten_await(warnings: Sequence[str]) -> str | None:
     """Return the name of a coroutine that was made and never awaited, if a warning tells of one."""
     matches = (re.search(r"coroutine '([\w.<>]+)' was never awaited", text) for text in warnings)
     return next((match[1] for match in matches if match), None)
-
-

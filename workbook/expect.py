@@ -91,9 +91,7 @@ def _exchange(response: httpx.Response) -> Exchange | None:
     return found if isinstance(found, Exchange) else None
 
 
-def status(
-    response: httpx.Response, expected: int, *, why: str = "", hint: str = "", at: object = None
-) -> None:
+def status(response: httpx.Response, expected: int, *, why: str = "", hint: str = "", at: object = None) -> None:
     """Expect a status code.
 
     Raises:
@@ -134,9 +132,7 @@ def body(response: httpx.Response, *, why: str = "", hint: str = "", at: object 
         ) from None
 
 
-def json(
-    response: httpx.Response, expected: object, *, why: str = "", hint: str = "", at: object = None
-) -> None:
+def json(response: httpx.Response, expected: object, *, why: str = "", hint: str = "", at: object = None) -> None:
     """Expect a JSON body, types included.
 
     Raises:
@@ -147,9 +143,7 @@ def json(
         exchange = _exchange(response)
         did = exchange.request_line if exchange else ""
         got, wanted = f"the body {shown(found)}", f"the body {shown(expected)}"
-        raise Wrong(
-            did=did, got=got, expected=wanted, why=why, hint=hint, at=at, exchange=exchange
-        )
+        raise Wrong(did=did, got=got, expected=wanted, why=why, hint=hint, at=at, exchange=exchange)
 
 
 def header(
@@ -198,9 +192,7 @@ def equal(
     if not same(got, expected):
         kind = "" if type(got) is type(expected) else f" (a {type(got).__name__})"
         wanted = shown(expected) + (f" (a {type(expected).__name__})" if kind else "")
-        raise Wrong(
-            did=did, got=f"{shown(got)}{kind}", expected=wanted, why=why, hint=hint, at=at
-        )
+        raise Wrong(did=did, got=f"{shown(got)}{kind}", expected=wanted, why=why, hint=hint, at=at)
 
 
 def that(
@@ -225,9 +217,7 @@ def that(
     if condition is not True:
         exchange = _exchange(response) if response is not None else None
         did = did or (exchange.request_line if exchange else "")
-        raise Wrong(
-            did=did, got=got, expected=expected, why=why, hint=hint, at=at, exchange=exchange
-        )
+        raise Wrong(did=did, got=got, expected=expected, why=why, hint=hint, at=at, exchange=exchange)
 
 
 def refused(

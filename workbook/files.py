@@ -10,11 +10,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
+from workbook.errors import WorkbookError
+
 PREFIX, SUFFIX = ".workbook-", ".tmp"
 CLOSE_IT = "close the programs that use it, or look at its permissions, then run the cell again"
 
 
-class WorkspaceError(Exception):
+class WorkspaceError(WorkbookError):
     """A file or folder that cannot be used.
 
     Args:
@@ -40,18 +42,14 @@ def locate(folder: Path, path: str) -> Path:
     parts = PurePosixPath(path).parts
     odd = "\\" in path or ":" in path or "\0" in path
     if not parts or odd or ".." in parts or path.startswith("/"):
-        raise WorkspaceError(
-            f"{path!r} is no path inside {folder}", "write it as `users/schemas.py`"
-        )
+        raise WorkspaceError(f"{path!r} is no path inside {folder}", "write it as `users/schemas.py`")
     try:
         target = (folder / path).resolve()
         outside = not target.is_relative_to(folder.resolve())
     except (OSError, RuntimeError):  # a circle of symlinks
         outside = True
     if outside:
-        raise WorkspaceError(
-            f"{folder / path} leads out of {folder} by a symlink", "replace the symlink by a file"
-        )
+        raise WorkspaceError(f"{folder / path} leads out of {folder} by a symlink", "replace the symlink by a file")
     if target.is_dir():
         raise WorkspaceError(f"{target} is a folder, not a file", "rename or delete the folder")
     return target

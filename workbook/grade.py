@@ -9,11 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import nbformat
-
 from workbook.assemble import CellError
 from workbook.chapter import Exercise
 from workbook.course import Course
+from workbook.errors import WorkbookError
 from workbook.snapshot import Snapshot
 from workbook.verdict import CheckReport
 from workbook.worker import Worker
@@ -21,7 +20,7 @@ from workbook.worker import Worker
 FILES, BYTES = 2000, 20 << 20
 
 
-class SubmissionError(Exception):
+class SubmissionError(WorkbookError):
     """The folder is no submission."""
 
 
@@ -78,11 +77,14 @@ def _copy(app: Path, target: Path) -> Path:
         copied.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, copied)
     target.mkdir(parents=True, exist_ok=True)
+    (target / "__init__.py").touch()
     return target
 
 
 def _assembled(notebooks: list[Path], target: Path) -> Submission:
     """Put the package together from `%%app` cells, in the order of the notebooks' names, without running them."""
+    import nbformat  # slow to import, and most submissions come as a package
+
     package, notes = Snapshot(), []
     for path in notebooks:
         try:
@@ -104,7 +106,7 @@ def grade(
     worker: Worker,
     folder: Path,
     chosen: list[Exercise],
-    step: Callable[[int, int], None] = lambda done, all: None,
+    step: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> tuple[list[CheckReport], Submission]:
     """Check a submission's exercises, each in a process of its own.
 

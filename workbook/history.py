@@ -66,9 +66,7 @@ def keep(connection: sqlite3.Connection, content: bytes | None) -> str | None:
     return name
 
 
-def begin(
-    connection: sqlite3.Connection, files: tuple[FileChange, ...], cause: str, undone: list[int]
-) -> Change:
+def begin(connection: sqlite3.Connection, files: tuple[FileChange, ...], cause: str, undone: list[int]) -> Change:
     """Record a change that is about to be made.
 
     Args:
@@ -78,9 +76,7 @@ def begin(
         undone: The versions that it takes back; empty for a change of its own.
     """
     time = now()
-    row = connection.execute(
-        "INSERT INTO changes (time, cause, is_undo) VALUES (?, ?, ?)", (time, cause, bool(undone))
-    )
+    row = connection.execute("INSERT INTO changes (time, cause, is_undo) VALUES (?, ?, ?)", (time, cause, bool(undone)))
     for file in files:
         connection.execute(
             "INSERT INTO versions (change, path, before, after) VALUES (?, ?, ?, ?)",
@@ -103,9 +99,7 @@ def mark(connection: sqlite3.Connection, versions: list[int], undone: int) -> No
     connection.executemany("UPDATE versions SET undone = ? WHERE id = ?", rows)
 
 
-def newest(
-    connection: sqlite3.Connection, path: str | None
-) -> tuple[str, dict[str, bytes | None], list[int]] | None:
+def newest(connection: sqlite3.Connection, path: str | None) -> tuple[str, dict[str, bytes | None], list[int]] | None:
     """Find the newest change, of the path if one is given, that is not taken back.
 
     Returns:
@@ -148,9 +142,7 @@ def version(connection: sqlite3.Connection, number: int) -> Version | None:
     return Version(*row) if row else None
 
 
-def differences(
-    before: Mapping[str, bytes | None], after: Mapping[str, bytes | None]
-) -> tuple[FileChange, ...]:
+def differences(before: Mapping[str, bytes | None], after: Mapping[str, bytes | None]) -> tuple[FileChange, ...]:
     """Return the files that will be different."""
     pairs = ((path, before[path], content) for path, content in after.items())
     return tuple(FileChange(path, old, new) for path, old, new in pairs if old != new)

@@ -9,21 +9,38 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import httpx
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
 from IPython.display import display
 
-from workbook import catchup, progress, report, solution
-from workbook.assemble import CellError, describe, parse_header
-from workbook.client import notebook_client, response_text
-from workbook.course import Course, UnknownExercise, read_course
+from workbook import progress, report
+from workbook.assemble import describe, parse_header
+from workbook.course import Course, read_course
+from workbook.errors import WorkbookError
 from workbook.header import Header
 from workbook.server import LiveServer
 from workbook.snapshot import placed
 from workbook.verdict import CheckReport, Outcome
 from workbook.worker import Worker
-from workbook.workspace import Workspace, WorkspaceError
+from workbook.workspace import Workspace
+
+
+class LazyClient:
+    """The notebook's `client`: an httpx.AsyncClient that is made when it is first used, so that loading is quick."""
+
+    def __getattr__(self, name: str) -> Any:
+        if "_made" not in vars(self):
+            from workbook.client import notebook_client
+
+            self._made = notebook_client()
+        return getattr(self._made, name)
+
+
+def print_response(response: Any, printer: Any, _cycle: bool) -> None:
+    """Show a response that a cell ends with: its status line and its body."""
+    from workbook.client import response_text
+
+    printer.text(response_text(response))
 
 
 class Told(Exception):
@@ -59,7 +76,7 @@ class Workbook(Magics):
         try:
             header = parse_header(line)
             summary = self._write(header, cell)
-        except (CellError, WorkspaceError) as error:
+        except WorkbookError as error:
             raise Told(str(error)) from None
         print(f"app/{header.path}: {summary}")
         self._forget()
@@ -97,13 +114,14 @@ class Workbook(Magics):
 
     def _rebind(self) -> None:
         """Point names that the notebook imported from `app` at the new modules' objects."""
+        assert self.shell is not None
         names: dict[str, Any] = self.shell.user_ns
         for name, value in list(names.items()):
             owner = str(getattr(value, "__module__", None) or "")
             if owner.split(".")[0] == "app" and hasattr(value, "__qualname__"):
                 try:
                     names[name] = getattr(importlib.import_module(owner), value.__qualname__, value)
-                except Exception:  # noqa: S112 - another module is broken; its own cell or check says so
+                except Exception:  # another module is broken; its own cell or check says so
                     continue
 
     @line_magic
@@ -116,7 +134,8 @@ class Workbook(Magics):
             show(progress.table_text(reports), progress.table_html(reports))
         failed = [one for one in reports if not one.passed]
         if failed:
-            raise Told("; ".join(report.verdict_line(one) for one in failed[:3]))
+            names = ", ".join(one.exercise for one in failed)
+            raise Told(f"not passed: {names} (the panel above says why)")
 
     def _check(self, exercise: str) -> CheckReport:
         found = self.worker.check(self.course, exercise, self.workspace.app_dir)
@@ -126,12 +145,14 @@ class Workbook(Magics):
     def _select(self, line: str) -> list[Any]:
         try:
             return self.course.select(line.strip())
-        except UnknownExercise as error:
+        except WorkbookError as error:
             raise Told(str(error)) from None
 
     @line_magic
     def solution(self, line: str) -> None:
         """Show a solution beside your code, after it passed or with `--anyway`: `%solution 2.2`."""
+        from workbook import solution
+
         words = shlex.split(line)
         anyway = "--anyway" in words
         chosen = self._select(" ".join(word for word in words if word != "--anyway"))
@@ -139,23 +160,25 @@ class Workbook(Magics):
             raise Told("name one exercise\n\nhint: `%solution 2.2`")
         try:
             text = solution.compare(self.course, chosen[0], self.workspace, anyway=anyway)
-        except solution.NotYet as error:
+        except WorkbookError as error:
             raise Told(str(error)) from None
         show(text, solution.as_html(text))
 
     @line_magic
     def catchup(self, line: str) -> None:
         """Fill in what is missing or failing before a chapter: `%catchup 3`. What passes stays yours."""
+        from workbook import catchup
+
         try:
             done = catchup.run(self.course, self.workspace, self.worker, line.strip())
-        except (UnknownExercise, WorkspaceError) as error:
+        except WorkbookError as error:
             raise Told(str(error)) from None
         self._forget()
         self._rebind()
         print(done)
 
     @line_magic
-    def progress(self, line: str) -> None:
+    def progress(self, _line: str) -> None:
         """Show where you stand."""
         text = progress.overview(self.course, self.workspace)
         show(text, progress.as_html(text))
@@ -165,11 +188,11 @@ class Workbook(Magics):
         """Take back the newest change, of one file if you name it: `%undo users/schemas.py`."""
         try:
             change = self.workspace.undo(parse_header(line).path if line.strip() else None)
-        except (CellError, WorkspaceError) as error:
+        except WorkbookError as error:
             raise Told(str(error)) from None
         self._forget()
         self._rebind()
-        print(f"took back: {change.cause}" if change else "nothing to take back")
+        print(change.cause if change else "nothing to take back")
 
     @line_magic
     def history(self, line: str) -> None:
@@ -206,7 +229,7 @@ def load(shell: InteractiveShell) -> None:
     atexit.register(commands.close)
     shell.register_magics(commands)
     shell._workbook = commands  # type: ignore[attr-defined]
-    shell.user_ns["client"] = notebook_client()
+    shell.user_ns["client"] = LazyClient()
     formatter = shell.display_formatter.formatters["text/plain"]  # type: ignore[union-attr]
-    formatter.for_type(httpx.Response, lambda value, p, cycle: p.text(response_text(value)))
+    formatter.for_type_by_name("httpx", "Response", print_response)
     print(progress.greeting(commands.course, workspace))

@@ -7,10 +7,10 @@ import builtins
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from workbook.blocks import unite_block
 from workbook.bodies import read_class
-from workbook.imports import WIDTH, Imports
 from workbook.names import MAIN, TYPE_CHECKING, Key, needs
-from workbook.pieces import Piece, reread, split
+from workbook.pieces import Piece
 
 BUILTINS = frozenset(dir(builtins))
 
@@ -126,14 +126,14 @@ class Merging:
         """Move what a piece needs at import time, and stands below it, above it."""
         at = self.pieces.index(piece)
         needed: list[Piece] = []
-        if not self.gather(piece, at, needed) or not needed:
+        if not self.gather(piece, at, needed, {piece}) or not needed:
             return
         rest = [other for other in self.pieces if other not in needed]
         at = rest.index(piece)
         self.pieces[:] = [*rest[:at], *needed, *rest[at:]]
 
-    def gather(self, piece: Piece, at: int, needed: list[Piece]) -> bool:
-        """Collect what a piece needs from below the place; return False for a circle."""
+    def gather(self, piece: Piece, at: int, needed: list[Piece], seen: set[Piece]) -> bool:
+        """Collect what a piece needs from below the place; return False where none may be moved."""
         above, below = self.pieces[:at], self.pieces[at + 1 :]
         for name in sorted(needs(piece.node) - self.outer):
             key = ("", name)
@@ -142,12 +142,14 @@ class Merging:
             if key in self.pieces[at].keys and piece is not self.pieces[at]:
                 return False
             found = next((other for other in below if key in other.keys), None)
-            if found is None or found in needed or found is piece or key in piece.keys:
+            if found is None or found in seen or key in piece.keys:
                 continue
-            if not self.gather(found, at, needed):
+            if any(other.keys & found.keys for other in self.pieces if other is not found):
+                return False  # of several definitions, none moves past another
+            seen.add(found)
+            if not self.gather(found, at, needed, seen):
                 return False
-            if found not in needed:
-                needed.append(found)
+            needed.append(found)
         return True
 
 
@@ -194,23 +196,3 @@ def without_members(piece: Piece, before: Piece, outer: frozenset[str]) -> Piece
     if count and not old.members and last.head == old.head:
         return None
     return piece if len(old.members) == count else piece.with_text(old.render())
-
-
-def unite_block(piece: Piece, new: Piece, last: Piece | None, code: str) -> Piece:
-    """Unite the imports of two `if TYPE_CHECKING:` blocks."""
-    head, imports = read_block(piece)
-    head, added = read_block(new)
-    gone = set(read_block(last)[1].names) - set(added.names) if last else set()
-    imports.add(added)
-    imports.drop(gone, code)
-    lines = imports.render(WIDTH - 4).split("\n")
-    return new.with_text("\n".join([head, *("    " + line if line else "" for line in lines)]))
-
-
-def read_block(piece: Piece) -> tuple[str, Imports]:
-    """Read an `if TYPE_CHECKING:` block: the lines up to the colon, and the imports."""
-    lines, node = reread(piece)
-    assert isinstance(node, ast.If)
-    inner = split(lines, node.body, node.lineno + 1, len(lines))
-    imports = Imports.read(part.text for part in inner if part.node)
-    return "\n".join(lines[: node.lineno]), imports

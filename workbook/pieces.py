@@ -61,9 +61,9 @@ def split(lines: Sequence[str], nodes: Sequence[ast.stmt], start: int, end: int)
     """Cut the lines `start` to `end` (counted from 1, `end` included) into pieces."""
     pieces: list[Piece] = []
     groups = with_docstrings(nodes)
-    limits = [first_line(group[0]) - 1 for group in groups[1:]] + [end]
+    limits = [first_line(group[0], lines) - 1 for group in groups[1:]] + [end]
     for group, limit in zip(groups, limits, strict=False):
-        top = first_line(group[0])
+        top = first_line(group[0], lines)
         comments, above, blank = read_gap(lines[start - 1 : top - 1])
         stop = last_line(lines, group[-1], limit)
         text = "\n".join([*above, *lines[top - 1 : stop]])
@@ -74,11 +74,12 @@ def split(lines: Sequence[str], nodes: Sequence[ast.stmt], start: int, end: int)
 
 
 def with_docstrings(nodes: Sequence[ast.stmt]) -> list[list[ast.stmt]]:
-    """Put a string that stands below an assignment, its documentation, with it."""
+    """Put a string that stands directly below an assignment, its documentation, with it."""
     groups: list[list[ast.stmt]] = []
     for node in nodes:
-        below = groups and isinstance(groups[-1][-1], ast.Assign | ast.AnnAssign)
-        if below and is_string(node):
+        above = groups[-1][-1] if groups else None
+        below = isinstance(above, ast.Assign | ast.AnnAssign) and is_string(node)
+        if above and below and node.lineno == (above.end_lineno or 0) + 1:
             groups[-1].append(node)
         else:
             groups.append([node])
@@ -91,10 +92,13 @@ def is_string(node: ast.stmt) -> bool:
     return constant and isinstance(node.value.value, str)  # type: ignore[attr-defined]
 
 
-def first_line(node: ast.stmt) -> int:
+def first_line(node: ast.stmt, lines: Sequence[str]) -> int:
     """Return the line of the statement's first decorator, or its own."""
     decorators = getattr(node, "decorator_list", [])
-    return min([node.lineno, *(decorator.lineno for decorator in decorators)])
+    row = int(min([node.lineno, *(decorator.lineno for decorator in decorators)]))
+    while decorators and not lines[row - 1].lstrip().startswith("@"):
+        row -= 1  # `@(` stands above the expression
+    return row
 
 
 def last_line(lines: Sequence[str], node: ast.stmt, limit: int) -> int:

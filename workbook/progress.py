@@ -11,12 +11,19 @@ from workbook.report import COLOURS, verdict_line
 from workbook.verdict import CheckReport
 from workbook.workspace import Progress, Workspace
 
-_BOX = "background:#ffffff;color:#1f1f1f;padding:8px 14px;font-family:monospace;font-size:13px;white-space:pre"
+_BOX = (
+    "border-left:6px solid #37474f;background:#eceff1;color:#1f1f1f;padding:8px 14px;"
+    "font-family:monospace;font-size:13px;white-space:pre"
+)
 
 
 def greeting(course: Course, workspace: Workspace) -> str:
     """Return one line: the file store, the points, and what comes next."""
-    where = workspace.app_dir.relative_to(workspace.root) if workspace.app_dir.is_relative_to(workspace.root) else workspace.app_dir
+    where = (
+        workspace.app_dir.relative_to(workspace.root)
+        if workspace.app_dir.is_relative_to(workspace.root)
+        else workspace.app_dir
+    )
     return f"workbook: your code goes to {where.as_posix()}/. {_standing(course, workspace.progress())}"
 
 

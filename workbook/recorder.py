@@ -70,9 +70,7 @@ def _begin(request: httpx.Request) -> Exchange:
 def _finish(exchange: Exchange, response: httpx.Response) -> None:
     exchange.status, exchange.reason = response.status_code, response.reason_phrase
     exchange.response_body = _text(response.content)
-    exchange.response_headers = {
-        name: value for name, value in response.headers.items() if name in _SHOWN_BACK
-    }
+    exchange.response_headers = {name: value for name, value in response.headers.items() if name in _SHOWN_BACK}
 
 
 def _text(body: bytes) -> str:
@@ -97,20 +95,3 @@ async def connect(
         transport = Recorder(app, locate, keep, raise_app_exceptions=raise_app_exceptions)
         client = httpx.AsyncClient(transport=transport, base_url=BASE_URL)
         yield await stack.enter_async_context(client)
-
-
-def as_code(exchange: Exchange) -> str:
-    """Return httpx code that sends the request again, to paste into a notebook cell."""
-    arguments = [repr(exchange.url)]
-    headers = {k: v for k, v in exchange.headers.items() if k not in ("accept", "content-type")}
-    kind = exchange.headers.get("content-type", "")
-    if exchange.body:
-        arguments.append(f"content={exchange.body!r}")
-        headers["content-type"] = kind
-    if headers:
-        arguments.append(f"headers={headers!r}")
-    if exchange.method.lower() in ("get", "delete", "head", "options") and not exchange.body:
-        return f"await client.{exchange.method.lower()}({', '.join(arguments)})"
-    return f"await client.request({exchange.method!r}, {', '.join(arguments)})"
-
-

@@ -1,28 +1,10 @@
-"""A chapter made into the learner's notebook: solutions become stubs, outputs go, check cells are locked."""
+"""A cell as the learner gets it, with a stub, and as it is solved."""
 
 from __future__ import annotations
 
-import ast
-import hashlib
-from typing import Any
-
-import nbformat
-
-from workbook.chapter import BEGIN, END, STUB, Cell, Chapter
+from workbook.chapter import BEGIN, END, STUB, Cell
 
 YOUR_CODE = "# YOUR CODE HERE"
-METADATA: dict[str, Any] = {
-    "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
-    "language_info": {
-        "codemirror_mode": {"name": "ipython", "version": 3},
-        "file_extension": ".py",
-        "mimetype": "text/x-python",
-        "name": "python",
-        "nbconvert_exporter": "python",
-        "pygments_lexer": "ipython3",
-        "version": "3.11.0",
-    },
-}
 
 
 def stub(code: str, exercise: str) -> str:
@@ -103,33 +85,3 @@ def learner_source(cell: Cell) -> str:
 def solved_source(cell: Cell) -> str:
     """Return a cell as the solved notebook has it."""
     return cell.source if cell.magic is None else f"{magic_line(cell)}\n{solved(cell.body)}"
-
-
-def notebook(chapter: Chapter, *, with_solutions: bool) -> nbformat.NotebookNode:
-    """Return the chapter as a notebook without outputs; cell ids depend on the source alone."""
-    cells = [_node(chapter, index, cell, with_solutions) for index, cell in enumerate(chapter.cells)]
-    made = nbformat.v4.new_notebook(cells=cells, metadata=METADATA)
-    made["nbformat_minor"] = 5
-    return made
-
-
-def _node(chapter: Chapter, index: int, cell: Cell, with_solutions: bool) -> nbformat.NotebookNode:
-    new = nbformat.v4.new_markdown_cell if cell.kind == "markdown" else nbformat.v4.new_code_cell
-    source = solved_source(cell) if with_solutions else learner_source(cell)
-    node = new(source=source, id=_cell_id(chapter, index))
-    if cell.source.startswith("%check"):
-        node.metadata.update(editable=False, deletable=False)
-    return node
-
-
-def _cell_id(chapter: Chapter, index: int) -> str:
-    return hashlib.sha256(f"{chapter.name}/{index}".encode()).hexdigest()[:8]
-
-
-def parses(code: str) -> bool:
-    """Say whether a stub or solution is valid Python."""
-    try:
-        ast.parse(code)
-    except SyntaxError:
-        return False
-    return True

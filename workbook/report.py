@@ -9,8 +9,7 @@ from collections.abc import Iterable, Iterator
 
 from pydantic import TypeAdapter
 
-from workbook.recorder import as_code
-from workbook.verdict import CheckReport, Criterion, Outcome
+from workbook.verdict import CheckReport, Criterion, Exchange, Outcome
 
 LABELS = {
     Outcome.PASSED: "passed",
@@ -40,7 +39,8 @@ def verdict_line(report: CheckReport) -> str:
         return f"{name}: passed ({report.points} of {report.out_of} points)"
     if report.criteria and report.outcome is not Outcome.NOT_ATTEMPTED:
         return f"{name}: {report.outcome} ({count} of {len(report.criteria)} criteria)"
-    return f"{name}: {report.outcome}"
+    given = " (the code is still as it was given)" if report.criteria and not _untouched(report) else ""
+    return f"{name}: {report.outcome}{given}"
 
 
 def facts(criterion: Criterion) -> Iterator[tuple[str, str]]:
@@ -184,3 +184,18 @@ def _printable(said: str) -> str:
     """Return text that XML 1.0 can hold: control characters and lone surrogates are shown as escapes."""
     pattern = "[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
     return re.sub(pattern, lambda match: f"\\u{ord(match[0]):04x}", said)
+
+
+def as_code(exchange: Exchange) -> str:
+    """Return httpx code that sends the request again, to paste into a notebook cell."""
+    arguments = [repr(exchange.url)]
+    headers = {k: v for k, v in exchange.headers.items() if k not in ("accept", "content-type")}
+    kind = exchange.headers.get("content-type", "")
+    if exchange.body:
+        arguments.append(f"content={exchange.body!r}")
+        headers["content-type"] = kind
+    if headers:
+        arguments.append(f"headers={headers!r}")
+    if exchange.method.lower() in ("get", "delete", "head", "options") and not exchange.body:
+        return f"await client.{exchange.method.lower()}({', '.join(arguments)})"
+    return f"await client.request({exchange.method!r}, {', '.join(arguments)})"

@@ -6,8 +6,10 @@ import importlib
 import socket
 import threading
 import time
+from typing import TYPE_CHECKING
 
-import uvicorn
+if TYPE_CHECKING:
+    import uvicorn
 
 
 class LiveServer:
@@ -29,21 +31,22 @@ class LiveServer:
         Raises:
             RuntimeError: the app's start-up failed.
         """
+        import uvicorn  # only a notebook that serves pays for the import
+
         self.stop()
         app = importlib.import_module("app.main").app
         listener = socket.create_server(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
         self._server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
-        self._thread = threading.Thread(
-            target=self._server.run, kwargs={"sockets": [listener]}, daemon=True
-        )
+        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [listener]}, daemon=True)
         self._thread.start()
         self._wait(seconds)
         return port
 
     def _wait(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
-        assert self._server is not None and self._thread is not None
+        assert self._server is not None
+        assert self._thread is not None
         while not self._server.started:
             if not self._thread.is_alive() or time.monotonic() > deadline:
                 self.stop()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 import json
 import os
@@ -15,34 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, Field
 
 from workbook import checks, expect
+from workbook.job import LATE, Job
 from workbook.verdict import Criterion, Outcome
 
 OUTPUT = 1000
 PLUGINS = ("pytest_asyncio.plugin", "workbook.checks")
 LEFT_OUT = ("cacheprovider", "capture", "terminal", "logging", "junitxml", "doctest", "pastebin", "faulthandler")
 Emit = Callable[[dict[str, Any]], None]
-
-
-class Job(BaseModel):
-    """What to check: the checks of `exercise`, or only that `module` can be imported.
-
-    `limit` is the wall time of one test in seconds, `total` that of all of them; `memory` is in bytes.
-    `scratch` is a folder that does not exist yet, for the checks' temporary files.
-    """
-
-    app: Path
-    root: Path
-    exercise: str = ""
-    module: str = ""
-    files: list[Path] = Field(default_factory=list)
-    limit: float = 10.0
-    total: float = 30.0
-    memory: int = 3 << 30
-    nonce: str = ""
-    scratch: Path = Path("scratch")
 
 
 class TimeExceeded(BaseException):
@@ -105,10 +85,8 @@ class Reporter:
             return (yield)
 
     def _criterion(self, criterion: Criterion) -> None:
-        if criterion.got.startswith("TimeExceeded"):
-            criterion.got = f"it did not end within {self._job.limit:g} seconds"
-            if self._session is not None:
-                self._session.shouldstop = "out of time"
+        if criterion.got.startswith(LATE) and self._session is not None:
+            self._session.shouldstop = "out of time"
         self._emit({"criterion": criterion.model_dump(mode="json")})
 
 
@@ -119,8 +97,8 @@ def _alarm(seconds: float) -> Iterator[None]:
         yield
         return
 
-    def ring(number: int, frame: object) -> None:
-        raise TimeExceeded(f"not done after {seconds:g} seconds")
+    def ring(_number: int, _frame: object) -> None:
+        raise TimeExceeded(f"{LATE} {seconds:g} seconds")
 
     before = signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, seconds)
@@ -153,7 +131,7 @@ def _import(job: Job) -> Criterion:
     try:
         with _alarm(job.limit):
             package.load(job.module)
-    except BaseException as raised:  # noqa: BLE001 - whatever the learner's code raises is told, not passed on
+    except BaseException as raised:  # whatever the learner's code raises is told, not passed on
         error = raised
     return checks.Judge(package).judge(job.module, f"app.{job.module} can be imported", 0.0, error)
 
@@ -208,14 +186,6 @@ def _judge_canary() -> str:
     judge = checks.Judge(checks.Package(Path()))
     judged = judge.judge("canary", "canary", 0.0, expect.Wrong(did="canary"))
     return "" if judged.outcome is Outcome.WRONG else "a wrong answer was judged as right"
-
-
-def digest(folder: Path) -> str:
-    """Return the SHA-256 of a package's Python files, names and contents, in sorted order."""
-    found = hashlib.sha256()
-    for path in sorted(folder.rglob("*.py")):
-        found.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
-    return found.hexdigest()
 
 
 def emitter(handle: int, nonce: str) -> Emit:

@@ -8,14 +8,18 @@ import html
 from workbook import release
 from workbook.chapter import Exercise
 from workbook.course import Course
+from workbook.errors import WorkbookError
 from workbook.excerpt import excerpt, names
 from workbook.workspace import Workspace
 
 _COLOURS = {"+": "background:#e8f5e9;color:#1b5e20", "-": "background:#fdecea;color:#7f1d1d"}
-_BOX = "background:#ffffff;color:#1f1f1f;padding:8px 14px;font-family:monospace;font-size:13px;white-space:pre-wrap"
+_BOX = (
+    "border-left:6px solid #37474f;background:#eceff1;color:#1f1f1f;padding:8px 14px;"
+    "font-family:monospace;font-size:13px;white-space:pre-wrap"
+)
 
 
-class NotYet(Exception):
+class NotYet(WorkbookError):
     """The exercise was not passed yet, and the learner did not insist."""
 
 
@@ -32,9 +36,7 @@ def compare(course: Course, exercise: Exercise, workspace: Workspace, *, anyway:
     cell = course.chapter(exercise.chapter).cells[exercise.cell]
     wanted = release.solved(cell.body).rstrip("\n")
     mine = _mine(workspace, exercise, wanted)
-    lines = difflib.unified_diff(
-        mine.split("\n"), wanted.split("\n"), "yours", "the solution", lineterm="", n=100
-    )
+    lines = difflib.unified_diff(mine.split("\n"), wanted.split("\n"), "yours", "the solution", lineterm="", n=100)
     body = "\n".join(line for line in lines if not line.startswith("@@"))
     return body or f"--- yours and the solution of {exercise.id} are the same"
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 
-from workbook.pieces import first_line
-
 
 def one_a_line(text: str) -> str:
     """Put each statement of the module and of its classes on a line of its own."""
@@ -26,9 +24,7 @@ def one_a_line(text: str) -> str:
     return text
 
 
-def joinable(
-    parent: ast.Module | ast.ClassDef, lines: Sequence[str], indent: str
-) -> Iterator[tuple[ast.stmt, str]]:
+def joinable(parent: ast.Module | ast.ClassDef, lines: Sequence[str], indent: str) -> Iterator[tuple[ast.stmt, str]]:
     """Yield the statements of a body, and of the classes in it, each with its indentation."""
     for node in parent.body:
         yield node, indent
@@ -39,8 +35,9 @@ def joinable(
 
 def inner_indent(node: ast.ClassDef, lines: Sequence[str]) -> str:
     """Return the indentation of a class's members; four more spaces where they share its line."""
-    line = lines[first_line(node.body[0]) - 1]
-    indent = line[: len(line) - len(line.lstrip())]
+    first = node.body[0]
+    indent = lines[first.lineno - 1].encode()[: first.col_offset].decode()
+    indent = indent[: len(indent) - len(indent.lstrip())]
     head = lines[node.lineno - 1]
     outer = head[: len(head) - len(head.lstrip())]
     return indent if len(indent) > len(outer) else outer + "    "

@@ -6,8 +6,10 @@ import ast
 import re
 import warnings
 
+from workbook.errors import WorkbookError
 
-class CellError(Exception):
+
+class CellError(WorkbookError):
     """A cell that cannot be put into the package.
 
     Args:
@@ -58,9 +60,7 @@ def clean(code: str) -> str:
     text = code.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     if "\0" in text:
         line = text[: text.index("\0")].count("\n") + 1
-        raise CellError(
-            f"line {line} of the cell holds a NUL character, '\\x00'", "delete it and type it anew"
-        )
+        raise CellError(f"line {line} of the cell holds a NUL character, '\\x00'", "delete it and type it anew")
     return text.rstrip() + "\n"
 
 
@@ -89,15 +89,11 @@ def check(code: str, filename: str, whose: str, hint: str | None = None) -> ast.
     except (RecursionError, MemoryError):
         raise CellError(f"{filename}: the code is nested too deeply", hint or TOO_DEEP) from None
     except ValueError as error:
-        raise CellError(
-            f"{filename}: Python cannot read the code: {error}", hint or REPAIR
-        ) from None
+        raise CellError(f"{filename}: Python cannot read the code: {error}", hint or REPAIR) from None
     return tree
 
 
-def explain(
-    error: SyntaxError, code: str, filename: str, whose: str, hint: str | None
-) -> CellError:
+def explain(error: SyntaxError, code: str, filename: str, whose: str, hint: str | None) -> CellError:
     """Make a message of Python's: file, line, Python's words, the source line and a caret."""
     lines = code.split("\n")
     number = error.lineno
@@ -105,9 +101,7 @@ def explain(
         return CellError(f"{filename}: {error.msg}", hint or advice(error, ""))
     line = lines[number - 1]
     where = f"{filename}, line {number}{whose}: {error.msg}"
-    return CellError(
-        f"{where}\n\n    {line}\n    {caret(line, error)}", hint or advice(error, line)
-    )
+    return CellError(f"{where}\n\n    {line}\n    {caret(line, error)}", hint or advice(error, line))
 
 
 def caret(line: str, error: SyntaxError) -> str:

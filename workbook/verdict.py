@@ -51,9 +51,7 @@ class Exchange(BaseModel):
         """Return the answer in one line: status, reason, body."""
         if self.status is None:
             return "no answer: your code raised"
-        return f"{self.status} {self.reason}".strip() + (
-            f"  {self.response_body}" if self.response_body else ""
-        )
+        return f"{self.status} {self.reason}".strip() + (f"  {self.response_body}" if self.response_body else "")
 
 
 class Criterion(BaseModel):

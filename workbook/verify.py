@@ -25,7 +25,10 @@ from workbook.worker import Worker
 
 LIMIT = 10.0
 # modules of the engine that have no part in a verdict: a change there leaves the cache valid
-NO_PART = frozenset("build catchup cli client doctor grade lab magics progress server solution stable verify".split())
+NO_PART = frozenset(
+    {"build", "catchup", "cli", "client", "doctor", "grade", "lab", "magics", "notebook"}
+    | {"progress", "server", "show", "solution", "stable", "verify"}
+)
 
 
 @dataclass
@@ -76,7 +79,7 @@ class Verifier:
         self._cache = _Cache(state / "cache" / "verify", root)
         self._count = workers or max(2, os.cpu_count() or 2)
 
-    def verify(self, chosen: list[Exercise], step: Callable[[int, int], None] = lambda done, all: None) -> list[Row]:
+    def verify(self, chosen: list[Exercise], step: Callable[[int, int], None] = lambda _done, _all: None) -> list[Row]:
         """Run every trial of the chosen exercises; return a row for each.
 
         Args:
@@ -115,7 +118,7 @@ class Verifier:
             yield Trial(exercise.id, "mutants", mutant.what, package, FAILED)
 
     def _solution_trials(self, exercise: Exercise) -> Iterator[Trial]:
-        """Yield the solved package after the exercise, at every later one, and with the chapter's later ones as stubs."""
+        """Yield the solved package after the exercise, at each later one, and with the chapter's later stubs."""
         passed = (Outcome.PASSED,)
         here = self.course.chapter(exercise.chapter).writes
         package, stubbed, reached = Snapshot(), solved_before(self.course, exercise.chapter), False

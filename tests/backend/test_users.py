@@ -52,8 +52,8 @@ async def test_a_taken_name_is_a_conflict(manager: httpx.AsyncClient, ada: Perso
 async def test_an_unknown_user_is_404(manager: httpx.AsyncClient, user_id: int) -> None:
     """Reading, changing and deleting nobody is 404."""
     for method in ("GET", "PATCH", "DELETE"):
-        body = {"json": {}} if method == "PATCH" else {}
-        response = await manager.request(method, f"users/{user_id}", **body)  # type: ignore[arg-type]
+        body: dict[str, Any] = {"json": {}} if method == "PATCH" else {}
+        response = await manager.request(method, f"users/{user_id}", **body)
         assert (response.status_code, response.json()["code"]) == (404, "user_not_found")
 
 
@@ -151,8 +151,10 @@ async def test_lists_can_be_searched(manager: httpx.AsyncClient, crowd: list[str
 
 @pytest.mark.parametrize(
     "query",
-    ["skip=-1", "limit=0", "limit=101", "limit=1000000", f"skip={10**20}", "skip=1000001"]
-    + ["sort=hashed_password", "sort=", "sort=--id", "q=%00", f"q={'x' * 101}", "limit=ten"],
+    [
+        *("skip=-1", "limit=0", "limit=101", "limit=1000000", f"skip={10**20}", "skip=1000001"),
+        *("sort=hashed_password", "sort=", "sort=--id", "q=%00", f"q={'x' * 101}", "limit=ten"),
+    ],
 )
 async def test_bounds_are_kept(manager: httpx.AsyncClient, query: str) -> None:
     """A page that is out of bounds is 422, never a slow query or a 500."""

@@ -59,7 +59,7 @@ class TestSharedState:
                 got=f"the body {expect.shown(body)}",
                 expected='the body {"status": "ok"}',
                 why="an app serves many requests: none may see what an earlier one left behind",
-                hint="find what is made once, when the app starts, and make it inside health instead",
+                hint="find what is made once, when the app starts, and make it inside the function instead",
                 response=response,
             )
 
@@ -73,7 +73,7 @@ class TestSharedState:
                 got=f"the body {expect.shown(body)}",
                 expected='the body {"status": "ok"}',
                 why="a monitor asks every few seconds, for months",
-                hint="no request may see what an earlier one left: make the list inside health",
+                hint="no request may see what an earlier one left: make the list inside the function",
             )
 
     async def test_nothing_grows(self, client, load):
@@ -90,7 +90,7 @@ class TestSharedState:
             got=f"`{', '.join(grown)}` in main.py has grown by 10 or more entries",
             expected="as many entries as before",
             why="after months of questions such a list fills the memory, and the app is stopped",
-            hint="keep nothing outside the function: make the list inside health",
+            hint="keep nothing outside the function: make the list inside the function",
         )
 
     async def test_tag(self, load):

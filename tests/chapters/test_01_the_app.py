@@ -2,9 +2,10 @@
 
 import sys
 import warnings
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic import SecretStr, ValidationError
 
 from workbook import expect
 from workbook.checks import exercise
@@ -26,7 +27,46 @@ def key_of(settings, where):
         hint='declare it as `secret_key: SecretStr = SecretStr("")`',
         at=type(settings),
     )
-    return found.get_secret_value()
+    key = found.get_secret_value()
+    expect.that(
+        isinstance(key, str),
+        did=f"{where}.secret_key.get_secret_value()",
+        got=f"a {type(key).__name__}",
+        expected="a str",
+        hint='SecretStr takes a text: SecretStr("") or SecretStr(secrets.token_urlsafe(48))',
+        at=type(settings),
+    )
+    return key
+
+
+def make(model, did="", why="the app would not start", **values):
+    """Make settings from the environment; a refusal is the learner's mistake, not the check's."""
+    try:
+        return model(**values)
+    except Exception as error:
+        if isinstance(error, NotImplementedError):
+            raise
+        raise expect.Wrong(
+            did=did or f"{model.__name__}()",
+            got=f"{type(error).__name__}: {' '.join(str(error).split())[:160]}",
+            expected="it is accepted",
+            why=why,
+            hint=hint_for(str(error)),
+            at=model,
+        ) from None
+
+
+def hint_for(message):
+    """Return what repairs settings that were refused with this message."""
+    if "error parsing value" in message:
+        return "declare the list as Annotated[list[str], NoDecode], and split the text in a validator"
+    if "Extra inputs" in message:
+        return 'put extra="ignore" into model_config: other lines of .env are not ours'
+    if "input_value=''" in message:
+        return "an empty variable counts as not set: env_ignore_empty=True in model_config"
+    if "Field required" in message:
+        return "give the field a default: a validator decides later whether it is good enough"
+    return "read the message: it names the field, and what is wrong with it"
 
 
 def refuses(config, names, **values):
@@ -59,7 +99,7 @@ class TestSettings:
     def test_key_is_read_and_hidden(self, load, monkeypatch):
         """SECRET_KEY is read from the environment, and stars are printed for it"""
         monkeypatch.setenv("SECRET_KEY", KEY)
-        settings = load("core.config").Settings()
+        settings = make(load("core.config").Settings)
         expect.equal(
             key_of(settings, "Settings()"),
             KEY,
@@ -79,7 +119,7 @@ class TestSettings:
     def test_development_makes_up_a_key(self, load):
         """In development a missing key is made up, long and different each time"""
         settings = load("core.config").Settings
-        first, second = (key_of(settings(), "Settings()") for _ in range(2))
+        first, second = (key_of(make(settings), "Settings()") for _ in range(2))
         expect.that(
             len(first.encode()) >= 32,
             did="Settings().secret_key, without SECRET_KEY",
@@ -302,6 +342,30 @@ class TestFactory:
             at=main.create_app,
         )
 
+    async def test_lifespan(self, load, connect, monkeypatch):
+        """The app that create_app makes is started and stopped by `lifespan`"""
+        main, config = load("main"), load("core.config")
+        seen = []
+
+        @asynccontextmanager
+        async def lifespan(app):
+            seen.append("start")
+            yield
+            seen.append("stop")
+
+        expect.that(callable(main.lifespan), did="app.main.lifespan", got="no function", expected="a function")
+        monkeypatch.setattr(sys.modules["app.main"], "lifespan", lifespan)
+        async with connect(main.create_app(config.Settings())):
+            pass
+        expect.equal(
+            seen,
+            ["start", "stop"],
+            did="start and stop an app made by create_app: what lifespan saw",
+            why="nothing that lifespan opens would ever be open: 1.4 needs it",
+            hint="FastAPI(..., lifespan=lifespan)",
+            at=main.create_app,
+        )
+
     def test_environment_by_default(self, load, monkeypatch):
         """create_app() uses get_settings(), and so does the app that the server runs"""
         monkeypatch.setenv("PROJECT_NAME", "Bakery")
@@ -393,6 +457,23 @@ async def preflight(client, origin):
     )
 
 
+async def start(app, stack):
+    """Start the app; it stops with the stack."""
+    try:
+        await stack.enter_async_context(app.router.lifespan_context(app))
+    except (TypeError, AttributeError) as error:
+        if "async" not in str(error) and "__anext__" not in str(error):
+            raise
+        raise expect.Wrong(
+            did="start the app",
+            got=f"{type(error).__name__}: {error}",
+            expected="lifespan is an async generator: it has one `yield`",
+            why="the app could not start at all",
+            hint="put a `yield` into lifespan: there the app serves",
+            at=sys.modules["app.main"].lifespan,
+        ) from None
+
+
 def expect_ready(app, expected, when):
     """Expect app.state.ready to be `expected` at this moment."""
     expect.equal(
@@ -419,7 +500,8 @@ class TestLifespan:
         """It is ready while it serves and not after it stopped, also the second time"""
         app = load("main").create_app(load("core.config").Settings())
         for time in ("first", "second"):
-            async with app.router.lifespan_context(app):
+            async with AsyncExitStack() as stack:
+                await start(app, stack)
                 expect_ready(app, True, f"while it serves, the {time} time")
             expect_ready(app, False, f"after it stopped, the {time} time")
 
@@ -432,7 +514,8 @@ class TestLifespan:
             why="an error that is swallowed here lets a broken app look healthy",
             hint="use `try:` and `finally:`, without `except`",
         ):
-            async with app.router.lifespan_context(app):
+            async with AsyncExitStack() as stack:
+                await start(app, stack)
                 raise KeyboardInterrupt
         expect_ready(app, False, "after an interrupt")
 
@@ -440,7 +523,8 @@ class TestLifespan:
         """Each app has its own flag: starting one does not make another ready"""
         main, config = load("main"), load("core.config")
         first, second = (main.create_app(config.Settings()) for _ in range(2))
-        async with first.router.lifespan_context(first):
+        async with AsyncExitStack() as stack:
+            await start(first, stack)
             expect_ready(first, True, "of the app that was started")
             expect_ready(second, False, "of another app that was not started")
 
@@ -529,6 +613,20 @@ class TestRouter:
                     at=main.create_app,
                 )
 
+    async def test_still_starts(self, load, connect):
+        """The app is still ready while it serves: its lifespan runs"""
+        main, config = load("main"), load("core.config")
+        app = main.create_app(config.Settings())
+        async with connect(app):
+            expect.equal(
+                getattr(app.state, "ready", None),
+                True,
+                did="app.state.ready, while it serves",
+                why="what lifespan opens would be missing in every request",
+                hint="FastAPI(..., lifespan=lifespan)",
+                at=main.create_app,
+            )
+
     async def test_health(self, client):
         """GET /health stays without a prefix, and a slash behind it gives 404, no redirect"""
         why = "a redirect costs a second request, and some clients lose their token on the way"
@@ -563,15 +661,29 @@ class TestMailSettings:
                 at=model,
             )
 
-    def test_defaults(self, load):
-        """Without variables: localhost, 25, no password, no addresses"""
+    def test_defaults(self, load, monkeypatch):
+        """Without variables, or with empty ones: localhost, 25, no password, no addresses"""
         model = load("core.mail_settings").MailSettings
-        settings = make(model)
+        self.expect_defaults(model, "without variables")
+        for name in ("HOST", "PORT", "PASSWORD", "REPORT_TO"):
+            monkeypatch.setenv(f"SMTP_{name}", "")
+        self.expect_defaults(model, "with empty variables")
+
+    def expect_defaults(self, model, when):
+        """Expect every field to have its default."""
+        settings = make(model, did=f"MailSettings(), {when}")
         for name, expected in (("host", "localhost"), ("port", 25), ("report_to", [])):
-            expect.equal(getattr(settings, name), expected, did=f"MailSettings().{name}", at=model)
+            expect.equal(
+                getattr(settings, name),
+                expected,
+                did=f"MailSettings().{name}, {when}",
+                why="a line such as SMTP_HOST= in .env means: not set",
+                hint="give the field a default, and set env_ignore_empty=True in model_config",
+                at=model,
+            )
         expect.that(
             settings.password is None,
-            did="MailSettings().password, without SMTP_PASSWORD",
+            did=f"MailSettings().password, {when}",
             got="a password",
             expected="None",
             why="a password in the code is known to everyone who ever had the code",
@@ -593,12 +705,14 @@ class TestMailSettings:
                 hint='Annotated[list[str], NoDecode], and a validator with mode="before", as in 1.2',
                 at=model,
             )
-        given = expect.accepted(
-            model,
-            {"report_to": ["ada@example.com"]},
+        given = make(model, "MailSettings(report_to=[…])", report_to=[ada])
+        expect.equal(
+            given.report_to,
+            [ada],
+            did=f"MailSettings(report_to=[{ada!r}]).report_to",
             hint="the validator returns everything that is not a str unchanged",
+            at=model,
         )
-        expect.equal(given.report_to, ["ada@example.com"], did="MailSettings(report_to=[…]).report_to")
 
     def test_port(self, load):
         """A port below 1 or above 65535 is refused, 1 and 65535 are accepted"""
@@ -608,12 +722,12 @@ class TestMailSettings:
         for bad in (0, 65536):
             expect.refused(model, {"port": bad}, field="port", why=why, hint=hint)
         for good in (1, 65535):
-            expect.accepted(model, {"port": good}, hint="ge and le include the bounds themselves")
+            expect.accepted(model, {"port": good}, why="it is a port", hint="ge and le include the bounds")
 
     def test_password_is_hidden(self, load):
         """The password is not printed with the settings, nor with an error"""
         model = load("core.mail_settings").MailSettings
-        settings = expect.accepted(model, {"password": KEY})
+        settings = make(model, "MailSettings(password=…)", password=KEY)
         expect.that(
             KEY not in f"{settings!r} {settings}",
             did="print(MailSettings(password=…))",
@@ -628,11 +742,13 @@ class TestMailSettings:
         """.env is read, and the app's other lines in it do no harm"""
         Path(".env").write_text("STAGE=development\nSMTP_HOST=mail.example.com\nSMTP_UNKNOWN=1\n")
         model = load("core.mail_settings").MailSettings
+        why = "app and mail share one .env; each must leave the other's lines alone"
+        did = "MailSettings().host, with SMTP_HOST=mail.example.com and STAGE=development in .env"
         expect.equal(
-            make(model).host,
+            make(model, did, why).host,
             "mail.example.com",
-            did="MailSettings().host, with SMTP_HOST=mail.example.com and STAGE=development in .env",
-            why="app and mail share one .env; each must leave the other's lines alone",
+            did=did,
+            why=why,
             hint='SettingsConfigDict(env_prefix="SMTP_", env_file=".env", extra="ignore")',
             at=model,
         )
@@ -647,8 +763,9 @@ class TestMailSettings:
             module = load.fresh("core.mail_settings")
         except ValidationError:
             raise expect.Wrong(did=did, got="the import was refused", expected="it works", why=why, hint=hint) from None
+        get_mail_settings = module.get_mail_settings
         with expect.raising(ValueError, says="port", did="get_mail_settings(), with a wrong SMTP_PORT"):
-            module.get_mail_settings()
+            get_mail_settings()
         made = [
             name
             for name, value in vars(sys.modules["app.core.mail_settings"]).items()
@@ -693,18 +810,3 @@ class TestMailSettings:
             why="what is a warning today is an error after the next update",
             hint="model_config = SettingsConfigDict(...) in place of class Config; no env= in Field",
         )
-
-
-def make(model: type[BaseModel]):
-    """Make settings from the environment; a refusal is the learner's mistake, not the check's."""
-    try:
-        return model()
-    except ValueError as error:
-        raise expect.Wrong(
-            did=f"{model.__name__}(), from the environment",
-            got=f"{type(error).__name__}: {' '.join(str(error).split())[:160]}",
-            expected="it is accepted",
-            why="the app would stop at its first mail",
-            hint='a list needs NoDecode and a validator; other lines in .env need extra="ignore"',
-            at=model,
-        ) from None

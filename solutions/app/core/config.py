@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
@@ -28,7 +28,10 @@ class Settings(BaseSettings):
     """The app's settings; the environment variable has the field's name in capitals."""
 
     model_config = SettingsConfigDict(
-        env_file=".env", env_ignore_empty=True, extra="ignore", hide_input_in_errors=True
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        hide_input_in_errors=True,
     )
 
     project_name: str = "Workbook"
@@ -36,8 +39,8 @@ class Settings(BaseSettings):
     debug: bool = False
     log_level: LogLevel | None = None
     api_prefix: str = "/api/v1"
-    cors_origins: Annotated[list[str], NoDecode] = Field([], description="comma separated")
-    secret_key: SecretStr = Field(SecretStr(""), description="signs the tokens")
+    cors_origins: Annotated[list[str], NoDecode] = []
+    secret_key: SecretStr = SecretStr("")
 
     @model_validator(mode="after")
     def fill_in_defaults(self) -> Self:

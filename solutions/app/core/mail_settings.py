@@ -15,7 +15,6 @@ class MailSettings(BaseSettings):
         env_file=".env",
         env_ignore_empty=True,
         extra="ignore",
-        hide_input_in_errors=True,
     )
 
     host: str = "localhost"

@@ -1,0 +1,1 @@
+"""What a learner and an instructor wait for, measured: `python -m bench`."""

@@ -1,0 +1,42 @@
+"""Not attempted is not wrong: the learner's module held against the stub."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.workbook.conftest import HEALTH, MAIN, PackageMaker
+from workbook import release
+from workbook.attempt import Attempt, attempt
+from workbook.course import Course
+
+
+def state(course: Course, package: PackageMaker, *cells: str) -> Attempt:
+    """Return how far exercise 0.1 got in an app of these cells."""
+    return attempt(course, course.exercises["0.1"], package(*cells))
+
+
+def test_nothing_there_is_missing(course: Course, package: PackageMaker) -> None:
+    """Without the file, or without the definition, nothing was attempted that could be told from the text."""
+    assert state(course, package) is Attempt.MISSING
+    assert state(course, package, MAIN) is Attempt.MISSING
+
+
+@pytest.mark.parametrize("extra", ["", "    # a comment of mine\n", '    """Another docstring."""\n'])
+def test_the_stub_is_a_stub(course: Course, package: PackageMaker, extra: str) -> None:
+    """The stub is known also with the learner's comments and another docstring."""
+    cell = course.chapters[0].cells[course.exercises["0.1"].cell]
+    text = release.learner_source(cell).replace('    """Say that the process is alive."""\n', extra)
+    assert state(course, package, MAIN, text) is Attempt.STUB
+
+
+@pytest.mark.parametrize("body", ["return {}", "pass", 'return {"status": "ok"}', "x = 1"])
+def test_any_change_of_the_body_is_an_attempt(course: Course, package: PackageMaker, body: str) -> None:
+    """Whatever stands in the hole instead of the stub is an attempt."""
+    assert state(course, package, MAIN, HEALTH.replace("{body}", body)) is Attempt.MADE
+
+
+def test_a_file_that_is_no_python_is_an_attempt(course: Course, package: PackageMaker) -> None:
+    """A syntax error is worth showing, so the checks run."""
+    app = package(MAIN)
+    (app / "main.py").write_text("def (:", encoding="utf-8")
+    assert attempt(course, course.exercises["0.1"], app) is Attempt.MADE

@@ -1,0 +1,76 @@
+"""Catching up keeps what passes, fills in the rest, says so, and can be undone."""
+
+from __future__ import annotations
+
+from textwrap import dedent
+
+import pytest
+
+from tests.workbook.conftest import HEALTH, MAIN
+from workbook import catchup
+from workbook.course import Course, UnknownExercise
+from workbook.snapshot import Snapshot
+from workbook.worker import Worker
+from workbook.workspace import Workspace
+
+MINE = "%%app numbers.py\ndef add(a, b):\n    # my own way\n    return sum((a, b))\n"
+WRONG = "%%app numbers.py\nMINE = 1\n\n\ndef add(a, b):\n    return a * b\n"
+
+
+def fill(workspace: Workspace, *cells: str) -> None:
+    """Write the learner's app."""
+    made = Snapshot()
+    for cell in cells:
+        made.run(dedent(cell))
+    workspace.write({path: text.encode() for path, text in made.files.items()}, "test")
+
+
+def test_what_passes_stays(course: Course, workspace: Workspace, worker: Worker) -> None:
+    """A passing answer keeps every character; what is missing comes from the solution; `undo` takes it back."""
+    fill(workspace, MINE)
+    text = (workspace.app_dir / "numbers.py").read_text(encoding="utf-8")
+    said = catchup.run(course, workspace, worker, "")
+    assert (workspace.app_dir / "numbers.py").read_text(encoding="utf-8") == text
+    assert "kept yours: 0.2" in said
+    assert "filled in:  0.1" in said
+    assert all(worker.check(course, id, workspace.app_dir).passed for id in course.exercises)
+    assert workspace.undo() is not None
+    assert not (workspace.app_dir / "main.py").exists()
+    assert (workspace.app_dir / "numbers.py").read_text(encoding="utf-8") == text
+
+
+def test_what_fails_is_replaced_and_the_rest_of_the_file_kept(
+    course: Course, workspace: Workspace, worker: Worker
+) -> None:
+    """Only the failing definition is replaced; the learner's other names stay."""
+    fill(workspace, MAIN, HEALTH.replace("{body}", 'return {"status": "ok"}'), WRONG)
+    said = catchup.run(course, workspace, worker, "")
+    text = (workspace.app_dir / "numbers.py").read_text(encoding="utf-8")
+    assert "MINE = 1" in text
+    assert "return a + b" in text
+    assert "kept yours: 0.1" in said
+    assert catchup.run(course, workspace, worker, "").startswith("nothing to do")
+
+
+def test_to_an_exercise(course: Course, workspace: Workspace, worker: Worker) -> None:
+    """Catching up to an exercise fills in only what comes before it."""
+    catchup.run(course, workspace, worker, "0.2")
+    assert (workspace.app_dir / "main.py").is_file()
+    assert not (workspace.app_dir / "numbers.py").exists()
+
+
+def test_a_file_that_is_no_python_is_replaced_whole(course: Course, workspace: Workspace, worker: Worker) -> None:
+    """A file beyond repair is replaced, and the learner's text is kept in the history."""
+    fill(workspace, MAIN)
+    broken = workspace.app_dir / "numbers.py"
+    broken.write_text("def add(:\n", encoding="utf-8")
+    catchup.run(course, workspace, worker, "")
+    assert worker.check(course, "0.2", workspace.app_dir).passed
+    workspace.undo()
+    assert broken.read_text(encoding="utf-8") == "def add(:\n"
+
+
+def test_an_unknown_target_is_refused(course: Course, workspace: Workspace, worker: Worker) -> None:
+    """A target that is no chapter or exercise is told what there is."""
+    with pytest.raises(UnknownExercise, match="hint:"):
+        catchup.run(course, workspace, worker, "9")

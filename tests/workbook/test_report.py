@@ -1,0 +1,80 @@
+"""Reports: text, HTML, JUnit and JSON of one verdict."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from workbook import report
+from workbook.verdict import CheckReport, Criterion, Exchange, Location, Outcome
+
+EXCHANGE = Exchange(
+    method="POST",
+    url="/api/v1/items?x=1",
+    headers={"content-type": "application/json", "authorization": "Bearer t"},
+    body='{"title": "<b>"}',
+    status=500,
+    reason="Internal Server Error",
+)
+
+
+def made(outcome: Outcome, **facts: object) -> CheckReport:
+    """Return a report with a passed criterion and one of `outcome`."""
+    second = {"id": "b", "text": "Second `criterion`", "outcome": outcome, **facts}
+    criteria = [Criterion(id="a", text="First", outcome=Outcome.PASSED), Criterion.model_validate(second)]
+    return CheckReport(exercise="2.2", title="A <title>", outcome=outcome, criteria=criteria, out_of=3, hint="Do it")
+
+
+@pytest.mark.parametrize("outcome", list(Outcome))
+def test_the_verdict_comes_first_in_every_form(outcome: Outcome) -> None:
+    """Text and HTML begin with the exercise and the verdict in words; colour is never all there is."""
+    one = made(outcome)
+    assert report.text(one).startswith("2.2 A <title>: ")
+    assert str(outcome) in report.text(one).split("\n")[0]
+    assert f"2.2 A &lt;title&gt;: {outcome}" in report.as_html(one)
+
+
+def test_html_escapes_what_the_learner_wrote() -> None:
+    """Nothing of the learner's becomes markup, and no script, style sheet or variable is needed."""
+    one = made(Outcome.WRONG, got="<script>alert(1)</script>", exchange=EXCHANGE)
+    page = report.as_html(one)
+    assert "<script" not in page
+    assert "var(" not in page
+    assert "<style" not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_a_request_can_be_replayed() -> None:
+    """The recorded request is shown as httpx code that compiles and holds method, path, body and headers."""
+    code = report.as_code(EXCHANGE)
+    compile(code, "replay", "exec", flags=0x2000)  # PyCF_ALLOW_TOP_LEVEL_AWAIT
+    for part in ("'POST'", "/api/v1/items?x=1", '{"title": "<b>"}', "Bearer t"):
+        assert part in code
+
+
+def test_the_hint_is_shown_once_and_not_after_a_pass() -> None:
+    """A failure ends with one hint; a pass has none."""
+    assert report.text(made(Outcome.WRONG)).count("hint:") == 1
+    assert "hint:" not in report.text(made(Outcome.PASSED))
+
+
+def test_junit_holds_any_text() -> None:
+    """Control characters and lone surrogates do not break the XML; counts are right."""
+    one = made(Outcome.WRONG, got="\x00\ud800", where=Location(path="app/x.py", line=3, source="x"))
+    tree = ET.fromstring(report.as_junit([one, made(Outcome.BROKE), made(Outcome.NOT_ATTEMPTED)]).encode())
+    suites = tree.findall("testsuite")
+    assert [suite.get("failures") for suite in suites] == ["1", "0", "0"]
+    assert [suite.get("errors") for suite in suites] == ["0", "1", "0"]
+    assert [suite.get("skipped") for suite in suites] == ["0", "0", "1"]
+    failure = suites[0].find(".//failure")
+    assert failure is not None
+    assert failure.get("message") == "\\u0000\\ud800"
+
+
+def test_json_is_the_whole_report() -> None:
+    """The JSON form can be read back into the same report."""
+    one = made(Outcome.RAISED, exchange=EXCHANGE, trace=["app/x.py:1"])
+    (read,) = json.loads(report.as_json([one]))
+    assert CheckReport.model_validate(read) == one

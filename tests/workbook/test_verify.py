@@ -1,0 +1,111 @@
+"""The proof: it holds for good checks and names what is wrong with bad ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.workbook.conftest import ANSWERS, CHECKS, SOURCE
+from workbook.answers import read_answers
+from workbook.chapter import SourceError
+from workbook.course import read_course
+from workbook.mutants import mutants
+from workbook.verify import Row, Verifier, put_table, table
+
+
+def proof(root: Path) -> list[Row]:
+    """Verify the small course."""
+    course = read_course(root)
+    return Verifier(root, course, root / ".workbook").verify(course.select(""))
+
+
+def problems(root: Path) -> str:
+    """Return every problem of the small course's proof."""
+    return "\n".join(problem for row in proof(root) for problem in row.problems)
+
+
+def test_good_checks_are_proven(root: Path) -> None:
+    """Stub, solution, answers and mutants all hold, the second time from the cache, and the table says so."""
+    rows = proof(root)
+    assert [row.problems for row in rows] == [[], []]
+    assert rows[0].counts["wrong"] == [2, 2]
+    assert rows[0].counts["stub"] == [2, 2]
+    assert rows[0].counts["mutants"][0] == rows[0].counts["mutants"][1] > 2
+    assert proof(root) == rows
+    assert put_table(root, rows, write=False)
+    assert not put_table(root, rows, write=True)
+    assert not put_table(root, rows, write=False)
+    assert table(rows) in (root / "CONTRIBUTING.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "said"),
+    [
+        ("tests/chapters/test_00_demo.py", 'expect.json(response, {"status": "ok"}', "(lambda *a, **k: 0)((0", "wrong"),
+        ("tests/answers/00_demo.md", "message: 404 Not Found", "message: 500 Oops", "the feedback lacks '500 Oops'"),
+        ("tests/answers/00_demo.md", "return sum((a, b))", "return a", "right 'by sum': wrong, expected passed"),
+        ("solutions/00_demo.md", "return a + b", "return a - b * 1", "solution 'after 0.2': wrong"),
+        ("solutions/00_demo.md", "# return a - b", "# return b + a", "stub 'the stub'"),
+    ],
+)
+def test_a_gap_is_named(root: Path, file: str, old: str, new: str, said: str) -> None:
+    """A check that misses a wrong answer, a message that is not there, a refused right answer, a wrong solution."""
+    path = root / file
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    if file.startswith("tests/chapters"):
+        lines = [line for line in text.split("\n") if "expect.json" not in line]
+        path.write_text("\n".join(lines), encoding="utf-8")
+    else:
+        path.write_text(text.replace(old, new), encoding="utf-8")
+    assert said in problems(root)
+
+
+def test_a_survivor_must_be_listed_and_must_survive(root: Path) -> None:
+    """An unlisted survivor is a problem, a listed one is none, and a listed one that dies is."""
+    checks = root / "tests/chapters/test_00_demo.py"
+    answers = root / "tests/answers/00_demo.md"
+    checks.write_text(CHECKS.replace("add(2, 3), 5", "add(0, 0), 0"), encoding="utf-8")
+    answers.write_text(ANSWERS.replace("return a * b", "return 1"), encoding="utf-8")
+    assert "mutant survives: return a + b -> return a - b" in problems(root)
+    listed = "\n### 0.2 survivor: a demonstration\nmutant: return a + b -> *\n"
+    answers.write_text(ANSWERS.replace("return a * b", "return 1") + listed, encoding="utf-8")
+    assert problems(root) == ""
+    checks.write_text(CHECKS, encoding="utf-8")
+    answers.write_text(ANSWERS + listed, encoding="utf-8")
+    assert "does not survive" in problems(root)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "rule"),
+    [
+        ("### 0.1 wrong: another path", "### 0.1 bad: another path", "is not `### 2.2 wrong: name`"),
+        ("### 0.1 wrong: another path", "### 0.9 wrong: another path", "has no exercise 0.9"),
+        ("message: 404 Not Found\n", "", "without `message:`"),
+        ("### 0.2 right: by sum", "### 0.1 right: by sum", "0 right answers"),
+        ("%%app numbers.py\ndef add(a, b):\n    return sum", "def add(a, b):\n    return sum", "does not begin"),
+        (
+            "```python\n%%app numbers.py\ndef add(a, b):\n    return sum",
+            "```python x\n%%app a.py\nx = (",
+            "word is 'x'",
+        ),
+    ],
+)
+def test_malformed_answers_are_refused(root: Path, old: str, new: str, rule: str) -> None:
+    """An answers file that breaks a rule is told with file and line."""
+    path = root / "tests/answers/00_demo.md"
+    assert old in ANSWERS
+    path.write_text(ANSWERS.replace(old, new), encoding="utf-8")
+    with pytest.raises(SourceError, match=r"00_demo\.md") as caught:
+        read_answers(path, read_course(root).chapters[0])
+    assert rule in str(caught.value)
+
+
+def test_mutants_stay_inside_the_solution() -> None:
+    """Only lines of the solution block are mutated; docstrings and types are not; each mutant compiles."""
+    cell = next(cell for cell in SOURCE.split("```") if "def add" in cell).split("\n", 2)[2]
+    found = mutants(cell)
+    assert {mutant.what for mutant in found} == {"return a + b -> return a - b"}
+    for mutant in found:
+        compile(mutant.code, "mutant", "exec")

@@ -1,0 +1,234 @@
+"""The worker: the five outcomes, and code that tries to take the check down with it."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.workbook.conftest import HEALTH, MAIN, PackageMaker
+from workbook import report
+from workbook.course import Course
+from workbook.verdict import Outcome
+from workbook.worker import Worker
+
+
+def health(package: PackageMaker, body: str) -> Path:
+    """Return an app whose `GET /health` runs `body`."""
+    return package(MAIN, HEALTH.replace("{body}", body.replace("\n", "\n    ")))
+
+
+GOOD = 'return {"status": "ok"}'
+
+
+def test_a_right_answer_passes_with_its_points(course: Course, worker: Worker, package: PackageMaker) -> None:
+    """A right answer is passed and earns the exercise's points."""
+    found = worker.check(course, "0.1", health(package, GOOD))
+    assert (found.outcome, found.points, found.out_of) == (Outcome.PASSED, 2, 2)
+    assert len(found.digest) == 64
+
+
+def test_a_wrong_answer_speaks_http(course: Course, worker: Worker, package: PackageMaker) -> None:
+    """The feedback names the request, the answer, what was expected, why, the learner's line and one hint."""
+    found = worker.check(course, "0.1", health(package, 'return {"status": "OK"}'))
+    assert found.outcome is Outcome.WRONG
+    text = report.text(found)
+    for part in (
+        "0.1 A route: wrong (1 of 2 criteria)",
+        "GET /health",
+        "got: the body {'status': 'OK'}",
+        "expected: the body {'status': 'ok'}",
+        "why: a monitor reads the body",
+        "your code: app/main.py:",
+        "replay: await client.get('/health')",
+        "hint: return the dict",
+    ):
+        assert part in text
+
+
+def test_the_stub_is_not_attempted(course: Course, worker: Worker, package: PackageMaker) -> None:
+    """A stub that raises NotImplementedError is not attempted, not wrong."""
+    found = worker.check(course, "0.1", health(package, 'raise NotImplementedError("exercise 0.1")'))
+    assert found.outcome is Outcome.NOT_ATTEMPTED
+    assert found.points == 0
+
+
+def test_a_missing_module_is_not_attempted(course: Course, worker: Worker, package: PackageMaker) -> None:
+    """Where nothing was written yet, the exercise is not attempted."""
+    assert worker.check(course, "0.1", package()).outcome is Outcome.NOT_ATTEMPTED
+
+
+def test_a_planted_bug_is_not_attempted_but_shown(course: Course, worker: Worker, package: PackageMaker) -> None:
+    """Planted code that nobody touched is not attempted, and the feedback still shows what fails."""
+    found = worker.check(
+        course, "0.2", package("%%app numbers.py\ndef add(a: int, b: int) -> int:\n    return a - b\n")
+    )
+    assert found.outcome is Outcome.NOT_ATTEMPTED
+    assert "got: -1" in report.text(found)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("return nope", "NameError: name 'nope' is not defined"),
+        ("import sys; sys.exit(3)", "SystemExit: 3"),
+        ("import os; os._exit(0)", "your code ended the whole process (exit status 0)"),
+        ("import os; os.kill(os.getpid(), 9)", "your code ended the whole process (signal 9)"),
+        ("x = bytearray(4 << 30); return {}", "MemoryError"),
+        ("return health()", "RecursionError"),
+        ("import asyncio; return asyncio.sleep(0)", "put `await` before the call"),
+        ("raise KeyboardInterrupt", "your code ended the whole process"),
+    ],
+)
+def test_code_that_raises(course: Course, worker: Worker, package: PackageMaker, body: str, said: str) -> None:
+    """Whatever the learner's code does to its process, the outcome is "your code raised" and says what it was."""
+    if body == "return health()":
+        body = "return await health()"
+    found = worker.check(course, "0.1", health(package, body))
+    assert found.outcome is Outcome.RAISED, report.text(found)
+    assert said in report.text(found)
+
+
+def test_an_endless_loop_ends_at_the_limit(course: Course, worker: Worker, package: PackageMaker) -> None:
+    """An endless loop is stopped within its limit, its line is named, and the worker goes on."""
+    app = health(package, "while True:\n    pass")
+    began = time.monotonic()
+    found = worker.check(course, "0.1", app, limit=1.0)
+    assert time.monotonic() - began < 20
+    assert found.outcome is Outcome.RAISED
+    assert "it did not end within 1 seconds" in report.text(found)
+    assert "app/main.py" in str(found.criteria[0].where)
+    assert worker.check(course, "0.1", health(package, GOOD)).passed
+
+
+def test_a_loop_that_swallows_everything_is_killed(course: Course, worker: Worker, package: PackageMaker) -> None:
+    """A loop that catches even the alarm is ended from outside; the verdict still comes."""
+    body = "while True:\n    try:\n        while True: pass\n    except BaseException: pass"
+    found = worker.check(course, "0.1", health(package, body), limit=0.5)
+    assert found.outcome is Outcome.RAISED
+    assert "did not end" in report.text(found)
+
+
+def test_fifty_megabytes_of_output_are_cut(course: Course, worker: Worker, package: PackageMaker) -> None:
+    """A print of 50 MB changes no verdict and does not reach the report."""
+    found = worker.check(course, "0.1", health(package, f'print("x" * 50_000_000); {GOOD}'))
+    assert found.passed
+    assert len(found.output) < 2000
+    assert "more characters" in found.output
+
+
+def test_a_forgotten_await_is_named(course: Course, worker: Worker, package: PackageMaker) -> None:
+    """A coroutine that nobody awaited is said first, though Python only warns."""
+    body = 'import asyncio\nasyncio.sleep(0)\nreturn {"status": "late"}'
+    found = worker.check(course, "0.1", health(package, body))
+    assert "`sleep` was called without `await`" in found.hint
+
+
+def test_an_import_that_raises(course: Course, worker: Worker, package: PackageMaker) -> None:
+    """A module that raises on import is the learner's to repair, with the line."""
+    found = worker.check(
+        course, "0.2", package('%%app numbers.py\ndef add(a, b): return a\n\nraise ValueError("boom")\n')
+    )
+    assert found.outcome is Outcome.RAISED
+    assert "ValueError: boom" in report.text(found)
+    assert "app/numbers.py:3" in report.text(found)
+
+
+def test_a_missing_name_is_explained(course: Course, worker: Worker, package: PackageMaker) -> None:
+    """A name that the check needs and the module lacks is not attempted as long as nothing of it is there."""
+    found = worker.check(course, "0.2", package("%%app numbers.py\nx = 1\n"))
+    assert found.outcome is Outcome.NOT_ATTEMPTED
+
+
+@pytest.mark.parametrize(
+    "trick",
+    [
+        "import workbook.expect as e; e.equal = lambda *a, **k: None",
+        "import workbook.expect as e; e.same = lambda *a: True",
+        "import workbook.checks as c; c.Judge._fill = lambda *a: None",
+    ],
+)
+def test_tampering_is_seen(course: Course, worker: Worker, package: PackageMaker, trick: str) -> None:
+    """A submission that makes the checks harmless gets no points."""
+    found = worker.check(course, "0.2", package(f"%%app numbers.py\n{trick}\ndef add(a, b): return 7\n"))
+    assert not found.passed
+    assert found.points == 0
+
+
+def test_equal_to_everything_is_wrong(course: Course, worker: Worker, package: PackageMaker) -> None:
+    """An object that claims to be equal to everything does not pass."""
+    code = "%%app numbers.py\nclass All:\n    def __eq__(self, other): return True\ndef add(a, b): return All()\n"
+    assert worker.check(course, "0.2", package(code)).outcome is Outcome.WRONG
+
+
+def test_no_check_collected_is_an_error(root: Path, course: Course, worker: Worker, package: PackageMaker) -> None:
+    """An exercise without any check is the course's fault, never a pass."""
+    (root / "tests/chapters/test_00_demo.py").write_text("", encoding="utf-8")
+    found = worker.check(course, "0.1", health(package, GOOD))
+    assert found.outcome is Outcome.BROKE
+    assert "no check was collected" in found.note
+
+
+def test_a_broken_check_is_not_the_learners_fault(
+    root: Path, course: Course, worker: Worker, package: PackageMaker
+) -> None:
+    """A check that raises by itself is told as such, and so is a check file that cannot be read."""
+    checks = root / "tests/chapters/test_00_demo.py"
+    kept = checks.read_text(encoding="utf-8")
+    checks.write_text(kept.replace("add = load", '{}["no"]\n    add = load'), encoding="utf-8")
+    app = package("%%app numbers.py\ndef add(a, b): return a + b\n")
+    assert worker.check(course, "0.2", app).outcome is Outcome.BROKE
+    checks.write_text("def (:", encoding="utf-8")
+    assert worker.check(course, "0.2", app).outcome is Outcome.BROKE
+
+
+def test_the_learners_environment_stays_outside(
+    course: Course, worker: Worker, package: PackageMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A secret in the caller's environment and files in the caller's folder are not seen by the checked code."""
+    monkeypatch.setenv("SECRET_KEY", "hidden")
+    body = "import os\nassert 'SECRET_KEY' not in os.environ\nassert os.listdir('.') == []\n" + GOOD
+    assert worker.check(course, "0.1", health(package, body)).passed
+
+
+def test_the_worker_restarts_after_its_death(course: Course, worker: Worker, package: PackageMaker) -> None:
+    """When the warm process is killed, the next check starts a new one."""
+    app = health(package, GOOD)
+    assert worker.check(course, "0.1", app).passed
+    assert worker._process is not None
+    worker._process.kill()
+    worker._process.wait()
+    assert worker.check(course, "0.1", app).passed
+
+
+def test_without_fork_the_verdicts_are_the_same(
+    course: Course, root: Path, package: PackageMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there is no fork, a fresh process serves each check and the next one is started ahead."""
+    monkeypatch.setenv("WORKBOOK_NO_FORK", "1")
+    monkeypatch.setattr("workbook.worker.CAN_FORK", False)
+    with Worker(root) as spawned:
+        assert spawned.check(course, "0.1", health(package, GOOD)).passed
+        assert spawned._process is not None
+        assert spawned.check(course, "0.1", health(package, "import os; os._exit(0)")).outcome is Outcome.RAISED
+        assert spawned.check(course, "0.1", health(package, "return {}")).outcome is Outcome.WRONG
+
+
+def test_can_import_judges_a_module(worker: Worker, package: PackageMaker) -> None:
+    """The import of one module is judged in a process of its own."""
+    app = package("%%app good.py\nx = 1\n", "%%app bad.py\nimport sys\nsys.exit()\n")
+    assert worker.can_import("good", app).outcome is Outcome.PASSED
+    assert worker.can_import("bad", app).outcome is Outcome.RAISED
+
+
+def test_nothing_is_left_behind(course: Course, root: Path, package: PackageMaker) -> None:
+    """A closed worker leaves no process and no file."""
+    with Worker(root) as made:
+        made.check(course, "0.1", health(package, GOOD))
+        assert made._process is not None
+        pid, folder = made._process.pid, Path(made._folder.name)
+    assert not folder.exists()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)

@@ -1,0 +1,45 @@
+"""A chapter made into a notebook, the learner's or the solved one; check cells are locked."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import nbformat
+
+from workbook import release
+from workbook.chapter import Cell, Chapter
+
+METADATA: dict[str, Any] = {
+    "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
+    "language_info": {
+        "codemirror_mode": {"name": "ipython", "version": 3},
+        "file_extension": ".py",
+        "mimetype": "text/x-python",
+        "name": "python",
+        "nbconvert_exporter": "python",
+        "pygments_lexer": "ipython3",
+        "version": "3.11.0",
+    },
+}
+
+
+def notebook(chapter: Chapter, *, with_solutions: bool) -> Any:
+    """Return the chapter as a notebook without outputs; cell ids depend on the source alone."""
+    cells = [_node(chapter, index, cell, with_solutions) for index, cell in enumerate(chapter.cells)]
+    made: Any = nbformat.v4.new_notebook(cells=cells, metadata=METADATA)
+    made["nbformat_minor"] = 5
+    return made
+
+
+def _node(chapter: Chapter, index: int, cell: Cell, with_solutions: bool) -> Any:
+    new: Any = nbformat.v4.new_markdown_cell if cell.kind == "markdown" else nbformat.v4.new_code_cell
+    source = release.solved_source(cell) if with_solutions else release.learner_source(cell)
+    node = new(source=source, id=_cell_id(chapter, index))
+    if cell.source.startswith("%check"):
+        node.metadata.update(editable=False, deletable=False)
+    return node
+
+
+def _cell_id(chapter: Chapter, index: int) -> str:
+    return hashlib.sha256(f"{chapter.name}/{index}".encode()).hexdigest()[:8]
