@@ -60,5 +60,5 @@ def _is_own(mine: dict[str, str], holes: set[str], scopes: set[str], given: dict
     return any(
         text not in given.get(name, ())
         for name, text in mine.items()
-        if name in holes or (name.rpartition(".")[0] in scopes and name not in given)
+        if name in holes or name in scopes or (name.rpartition(".")[0] in scopes and name not in given)
     )

@@ -12,7 +12,6 @@ from workbook.chapter import Exercise
 from workbook.course import Course
 from workbook.excerpt import excerpt, names
 from workbook.snapshot import Snapshot, solved_before, solved_until
-from workbook.verdict import Outcome
 from workbook.worker import Worker
 from workbook.workspace import Workspace
 
@@ -116,8 +115,8 @@ def _with_missing(mine: Snapshot, goal: Snapshot) -> Snapshot:
 def _failing(course: Course, worker: Worker, package: Snapshot, before: list[Exercise]) -> list[Exercise]:
     with tempfile.TemporaryDirectory(prefix="workbook-", ignore_cleanup_errors=True) as folder:
         app = package.write(Path(folder))
-        verdicts = {one.id: worker.check(course, one.id, app).outcome for one in before}
-    return [one for one in before if verdicts[one.id] is not Outcome.PASSED]
+        passed = {one.exercise for one in worker.check_all(course, [one.id for one in before], app) if one.passed}
+    return [one for one in before if one.id not in passed]
 
 
 def _fill(plan: Plan, course: Course, goal: Snapshot, exercise: Exercise, *, whole: bool) -> None:

@@ -122,7 +122,7 @@ class Checks:
 
     def __init__(self, config: pytest.Config, root: Path) -> None:
         self.package = Package(Path(config.getoption("--app") or root / PACKAGE))
-        self.only: str = config.getoption("--exercise") or ""
+        self.only = set(filter(None, config.getoption("--exercise").split(",")))
         self.course: Course = read_course(root, root / ".workbook" / "cache")
         self.exchanges: list[Exchange] = []
         self.warned: list[str] = []
@@ -143,7 +143,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options that choose the package and the exercise."""
     group = parser.getgroup("workbook")
     group.addoption("--app", default="", help="the package to check (default: ./app)")
-    group.addoption("--exercise", default="", help="check only this exercise, such as 2.2")
+    group.addoption("--exercise", default="", help="check only these exercises, such as 2.2,2.3")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -163,7 +163,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in ours:
         item.add_marker(pytest.mark.filterwarnings("ignore"))
     if state.only:
-        items[:] = [item for item in ours if id_of(item) == state.only]
+        items[:] = [item for item in ours if id_of(item) in state.only]
 
 
 def state_of(config: pytest.Config) -> Checks:

@@ -57,7 +57,8 @@ def shown(value: object) -> str:
     text = repr(value)
     if isinstance(value, str):
         size = len(value.encode("utf-8", "surrogatepass"))
-        cut = f'"{value[:4]}…"' if len(value) > LONG // 2 else f'"{value}"'
+        seen = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in value[:LONG])
+        cut = f'"{seen[:4]}…"' if len(value) > LONG // 2 else f'"{seen}"'
         if len(value) <= LONG // 2 and size == len(value):
             return cut
         return f"{cut} ({len(value)} characters, {size} bytes)"
@@ -280,6 +281,9 @@ def accepted(
         first = error.errors()[0]
         got = f'it was refused for "{".".join(map(str, first["loc"]))}": {first["msg"]}'
         raise Wrong(did=did, got=got, expected="it is accepted", why=why, hint=hint, at=at) from None
+    except Exception as error:
+        got = f"it raised {type(error).__name__}: {error}"
+        raise Wrong(did=did, got=got, expected="it is accepted", why=why, hint=hint, at=at) from error
     if not isinstance(made, model):
         got = f"validation gave a {type(made).__name__}"
         expected = f"a {model.__name__}"

@@ -11,7 +11,7 @@ LATE = "it did not end within"
 
 
 class Job(BaseModel):
-    """What to check: the checks of `exercise`, or only that `module` can be imported.
+    """What to check: the checks of `exercises`, or only that `module` can be imported.
 
     `limit` is the wall time of one test in seconds, `total` that of all of them; `memory` is in bytes.
     `scratch` is a folder that does not exist yet, for the checks' temporary files.
@@ -19,7 +19,7 @@ class Job(BaseModel):
 
     app: Path
     root: Path
-    exercise: str = ""
+    exercises: list[str] = Field(default_factory=list)
     module: str = ""
     files: list[Path] = Field(default_factory=list)
     limit: float = 10.0

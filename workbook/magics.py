@@ -20,7 +20,7 @@ from workbook.errors import WorkbookError
 from workbook.header import Header
 from workbook.server import LiveServer
 from workbook.snapshot import placed
-from workbook.verdict import CheckReport, Outcome
+from workbook.verdict import Outcome
 from workbook.worker import Worker
 from workbook.workspace import Workspace
 
@@ -78,7 +78,8 @@ class Workbook(Magics):
             summary = self._write(header, cell)
         except WorkbookError as error:
             raise Told(str(error)) from None
-        print(f"app/{header.path}: {summary}")
+        lost = " (`%undo` brings it back)" if "removed" in summary else ""
+        print(f"app/{header.path}: {summary}{lost}")
         self._forget()
         self._prove_import(header.path)
         self._rebind()
@@ -127,7 +128,10 @@ class Workbook(Magics):
     @line_magic
     def check(self, line: str) -> None:
         """Check an exercise, `%check 2.2`, or a chapter, `%check 2`."""
-        reports = [self._check(exercise.id) for exercise in self._select(line)]
+        chosen = [exercise.id for exercise in self._select(line)]
+        reports = self.worker.check_all(self.course, chosen, self.workspace.app_dir)
+        for one in reports:
+            self.workspace.record(one.exercise, one.outcome.value, one.points, one.out_of, "%check")
         if len(reports) == 1:
             show(report.text(reports[0]), report.as_html(reports[0]))
         else:
@@ -136,11 +140,6 @@ class Workbook(Magics):
         if failed:
             names = ", ".join(one.exercise for one in failed)
             raise Told(f"not passed: {names} (the panel above says why)")
-
-    def _check(self, exercise: str) -> CheckReport:
-        found = self.worker.check(self.course, exercise, self.workspace.app_dir)
-        self.workspace.record(exercise, found.outcome.value, found.points, found.out_of, "%check")
-        return found
 
     def _select(self, line: str) -> list[Any]:
         try:

@@ -68,9 +68,11 @@ class Reporter:
         items = [item for item in session.items if checks.id_of(item)]
         state = checks.state_of(session.config)
         state.sink = self._criterion
-        found = [{"id": item.nodeid, "text": checks.criterion_text(item)} for item in items]
-        attempt = str(state.attempt(self._job.exercise)) if items else ""
-        self._emit({"collected": found, "attempt": attempt})
+        found = [
+            {"id": item.nodeid, "text": checks.criterion_text(item), "exercise": checks.id_of(item)} for item in items
+        ]
+        attempts = {id: str(state.attempt(id)) for id in {checks.id_of(item) for item in items}}
+        self._emit({"collected": found, "attempts": attempts})
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Send a check file that cannot be collected: that is never the learner's fault."""
@@ -141,7 +143,7 @@ def _arguments(job: Job) -> list[str]:
     left_out = [word for name in LEFT_OUT for word in ("-p", f"no:{name}")]
     fixed = ["-c", str(job.root / "pyproject.toml"), "--rootdir", str(job.root)]
     fixed += ["-o", "addopts=--import-mode=importlib", "-o", "filterwarnings=ignore"]
-    chosen = ["--app", str(job.app), "--exercise", job.exercise, "--basetemp", str(job.scratch)]
+    chosen = ["--app", str(job.app), "--exercise", ",".join(job.exercises), "--basetemp", str(job.scratch)]
     return [*plugins, *left_out, *fixed, *chosen, *map(str, job.files)]
 
 

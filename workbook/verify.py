@@ -88,16 +88,19 @@ class Verifier:
         Raises:
             SourceError: an answers file breaks a rule.
         """
-        trials = [trial for exercise in chosen for trial in self.trials(exercise)]
+        units = [[trial] for exercise in chosen for trial in self.trials(exercise)] + list(self._states(chosen))
         rows = {one.id: Row(one.id, one.title) for one in chosen}
-        for done, (trial, found) in enumerate(self._run(trials), 1):
-            _enter(rows[trial.exercise], trial, found)
-            step(done, len(trials))
+        total, done = sum(map(len, units)), 0
+        for pairs in self._run(units):
+            for trial, found in pairs:
+                _enter(rows[trial.exercise], trial, found)
+            done += len(pairs)
+            step(done, total)
         self._list_survivors(rows)
         return list(rows.values())
 
     def trials(self, exercise: Exercise) -> Iterator[Trial]:
-        """Yield every trial of an exercise."""
+        """Yield every trial of an exercise but those on the states that follow it."""
         chapter = self.course.chapter(exercise.chapter)
         cell = chapter.cells[exercise.cell]
         before = solved_until(self.course, exercise.id, including=False)
@@ -107,7 +110,7 @@ class Verifier:
         # its names may stand there already, from an earlier exercise: then it counts as an attempt, but never passes
         yield Trial(exercise.id, "stub", "not there yet", before, (*untouched, *FAILED))
         yield Trial(exercise.id, "stub", "the stub", stubbed, untouched)
-        yield from self._solution_trials(exercise)
+        yield self._with_later_stubs(chapter, exercise)
         yield from self._answer_trials(chapter, exercise, before)
         for mutant in mutants(cell.body):
             package = before.copy()
@@ -117,19 +120,24 @@ class Verifier:
                 continue
             yield Trial(exercise.id, "mutants", mutant.what, package, FAILED)
 
-    def _solution_trials(self, exercise: Exercise) -> Iterator[Trial]:
-        """Yield the solved package after the exercise, at each later one, and with the chapter's later stubs."""
-        passed = (Outcome.PASSED,)
-        here = self.course.chapter(exercise.chapter).writes
-        package, stubbed, reached = Snapshot(), solved_before(self.course, exercise.chapter), False
+    def _with_later_stubs(self, chapter: Chapter, exercise: Exercise) -> Trial:
+        """Return the solved package with the chapter's later exercises as stubs."""
+        package, reached = solved_before(self.course, chapter.number), False
+        for cell in chapter.writes:
+            package.run(release.learner_source(cell) if reached else release.solved_source(cell))
+            reached = reached or cell.exercise == exercise.id
+        return Trial(exercise.id, "solution", "with later stubs", package, (Outcome.PASSED,))
+
+    def _states(self, chosen: list[Exercise]) -> Iterator[list[Trial]]:
+        """Yield, for every state of the course, the chosen exercises that must pass on it: those solved so far."""
+        package, reached = Snapshot(), set[str]()
         for cell in _writes(self.course):
             package.run(release.solved_source(cell))
-            if cell in here:
-                stubbed.run(release.learner_source(cell) if reached else release.solved_source(cell))
-            reached = reached or cell.exercise == exercise.id
-            if reached and cell.exercise:
-                yield Trial(exercise.id, "solution", f"after {cell.exercise}", package.copy(), passed)
-        yield Trial(exercise.id, "solution", "with later stubs", stubbed, passed)
+            if cell.exercise:
+                reached.add(cell.exercise)
+                state, name = package.copy(), f"after {cell.exercise}"
+                passed = (Outcome.PASSED,)
+                yield [Trial(one.id, "solution", name, state, passed) for one in chosen if one.id in reached]
 
     def _answer_trials(self, chapter: Chapter, exercise: Exercise, before: Snapshot) -> Iterator[Trial]:
         for answer in self._answers(chapter):
@@ -145,37 +153,37 @@ class Verifier:
     def _answers(self, chapter: Chapter) -> list[Answer]:
         return read_answers(self.root / "tests" / "answers" / f"{chapter.name}.md", chapter)
 
-    def _run(self, trials: Iterable[Trial]) -> Iterator[tuple[Trial, Found]]:
+    def _run(self, units: list[list[Trial]]) -> Iterator[list[tuple[Trial, Found]]]:
         pool: queue.Queue[Worker] = queue.Queue()
         workers = [Worker(self.root) for _ in range(self._count)]
         for worker in workers:
-            worker.warm()
             pool.put(worker)
 
-        def one(trial: Trial) -> tuple[Trial, Found]:
+        def one(unit: list[Trial]) -> list[tuple[Trial, Found]]:
             worker = pool.get()
             try:
-                return trial, self._check(worker, trial)
+                return self._check(worker, unit)
             finally:
                 pool.put(worker)
 
         try:
             with ThreadPoolExecutor(self._count) as executor:
-                yield from executor.map(one, trials)
+                yield from executor.map(one, filter(None, units))
         finally:
             for worker in workers:
                 worker.close()
 
-    def _check(self, worker: Worker, trial: Trial) -> Found:
-        key = self._cache.key(self.course, trial)
-        if (known := self._cache.get(key)) is not None:
-            return known
-        with tempfile.TemporaryDirectory(prefix="workbook-", ignore_cleanup_errors=True) as folder:
-            app = trial.package.write(Path(folder))
-            checked = worker.check(self.course, trial.exercise, app, limit=LIMIT)
-        found = Found(checked.outcome, report.text(checked))
-        self._cache.put(key, found)
-        return found
+    def _check(self, worker: Worker, unit: list[Trial]) -> list[tuple[Trial, Found]]:
+        """Check trials that share one package."""
+        keys = {trial.exercise: self._cache.key(self.course, trial) for trial in unit}
+        found = {id: known for id, key in keys.items() if (known := self._cache.get(key))}
+        if missing := [trial.exercise for trial in unit if trial.exercise not in found]:
+            with tempfile.TemporaryDirectory(prefix="workbook-", ignore_cleanup_errors=True) as folder:
+                app = unit[0].package.write(Path(folder))
+                for checked in worker.check_all(self.course, missing, app, limit=LIMIT):
+                    found[checked.exercise] = Found(checked.outcome, report.text(checked))
+                    self._cache.put(keys[checked.exercise], found[checked.exercise])
+        return [(trial, found[trial.exercise]) for trial in unit]
 
     def _list_survivors(self, rows: dict[str, Row]) -> None:
         """Take mutants that the answers list with a reason from the problems; a listed one that died is a problem."""
