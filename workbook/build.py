@@ -119,6 +119,7 @@ def execute(root: Path, course: Course, chapter: Chapter) -> str:
         client = NotebookClient(
             made, timeout=CELL_TIMEOUT, kernel_name="python3", resources=resources, extra_arguments=quiet
         )
+        client.coalesce_streams = True  # else a print may come in two pieces
         try:
             client.execute(env={**os.environ, "PYTHONPATH": str(root), "WORKBOOK_ROOT": str(copy)})
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:

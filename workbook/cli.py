@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -211,12 +211,13 @@ def verify(
 ) -> None:
     """Prove the checks: stub, solution, wrong and right answers, mutants. Exit status 0 only when all holds."""
     from workbook import verify as module
+    from workbook.worker import Worker
 
     here = Context()
     chosen = here.course.select(names)
-    verifier = module.Verifier(here.root, here.course, here.workspace.state_dir)
-    with bar("verifying", quiet=as_json) as step:
-        rows = verifier.verify(chosen, step)
+    with bar("verifying", quiet=as_json) as step, ExitStack() as stack:
+        workers = [stack.enter_context(Worker(here.root)) for _ in range(max(2, os.cpu_count() or 2))]
+        rows = module.Verifier(here.root, here.course, here.workspace.state_dir, workers).verify(chosen, step)
     if as_json:
         print(json.dumps([vars(row) for row in rows], indent=2))
     else:

@@ -50,8 +50,10 @@ def hint_for(error: BaseException) -> str:
 
 
 def summary(error: BaseException) -> str:
-    """Return an exception in one line: its kind and the first line of its message."""
-    first = str(error).strip().split("\n", 1)[0]
+    """Return an exception in one line: its kind and the first line of its message, or the first that says something."""
+    lines = [line.strip() for line in str(error).strip().split("\n") if line.strip()]
+    count = 3 if lines and re.match(r"\d+ validation error", lines[0]) else 1
+    first = " ".join(lines[:count])
     return f"{type(error).__name__}: {first}" if first else type(error).__name__
 
 

@@ -128,6 +128,8 @@ def run(job: Job, emit: Emit) -> None:
 
 def _import(job: Job) -> Criterion:
     """Import one module of the package, as the check of a freshly written file."""
+    # a module rewritten within a second, with the same size, would be taken from its old bytecode
+    sys.dont_write_bytecode = True
     package = checks.Package(job.app)
     error: BaseException | None = None
     try:

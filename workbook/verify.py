@@ -72,12 +72,18 @@ FAILED = (Outcome.WRONG, Outcome.RAISED)
 
 
 class Verifier:
-    """Proves exercises, in parallel and with a cache by content."""
+    """Proves exercises, with a cache by content.
 
-    def __init__(self, root: Path, course: Course, state: Path, workers: int = 0) -> None:
-        self.root, self.course = root, course
+    Args:
+        root: the repository.
+        course: its index.
+        state: the folder for the cache.
+        workers: as many as shall run at once.
+    """
+
+    def __init__(self, root: Path, course: Course, state: Path, workers: list[Worker]) -> None:
+        self.root, self.course, self._workers = root, course, workers
         self._cache = _Cache(state / "cache" / "verify", root)
-        self._count = workers or max(2, os.cpu_count() or 2)
 
     def verify(self, chosen: list[Exercise], step: Callable[[int, int], None] = lambda _done, _all: None) -> list[Row]:
         """Run every trial of the chosen exercises; return a row for each.
@@ -118,7 +124,8 @@ class Verifier:
                 package.run(f"{release.magic_line(cell)}\n{mutant.code}")
             except CellError:
                 continue
-            yield Trial(exercise.id, "mutants", mutant.what, package, FAILED)
+            # a mutant may be the stub's own planted fault: then it is refused as not attempted
+            yield Trial(exercise.id, "mutants", mutant.what, package, (*untouched, *FAILED))
 
     def _with_later_stubs(self, chapter: Chapter, exercise: Exercise) -> Trial:
         """Return the solved package with the chapter's later exercises as stubs."""
@@ -155,8 +162,7 @@ class Verifier:
 
     def _run(self, units: list[list[Trial]]) -> Iterator[list[tuple[Trial, Found]]]:
         pool: queue.Queue[Worker] = queue.Queue()
-        workers = [Worker(self.root) for _ in range(self._count)]
-        for worker in workers:
+        for worker in self._workers:
             pool.put(worker)
 
         def one(unit: list[Trial]) -> list[tuple[Trial, Found]]:
@@ -166,12 +172,8 @@ class Verifier:
             finally:
                 pool.put(worker)
 
-        try:
-            with ThreadPoolExecutor(self._count) as executor:
-                yield from executor.map(one, filter(None, units))
-        finally:
-            for worker in workers:
-                worker.close()
+        with ThreadPoolExecutor(len(self._workers)) as executor:
+            yield from executor.map(one, filter(None, units))
 
     def _check(self, worker: Worker, unit: list[Trial]) -> list[tuple[Trial, Found]]:
         """Check trials that share one package."""
@@ -210,7 +212,8 @@ def _enter(row: Row, trial: Trial, found: Found) -> None:
     count[1] += 1
     if found.outcome not in trial.expected:
         problem = f"{trial.kind} {trial.name!r}: {found.outcome}, expected {' or '.join(trial.expected)}\n{found.text}"
-        row.problems.append(SURVIVED + trial.name if trial.kind == "mutants" else problem)
+        survived = trial.kind == "mutants" and found.outcome is Outcome.PASSED
+        row.problems.append(SURVIVED + trial.name if survived else problem)
     elif trial.message and trial.message not in found.text:
         row.problems.append(f"{trial.kind} {trial.name!r}: the feedback lacks {trial.message!r}\n{found.text}")
     else:

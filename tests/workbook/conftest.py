@@ -201,11 +201,18 @@ def workspace(root: Path) -> Workspace:
     return Workspace.at(root)
 
 
-@pytest.fixture
-def worker(root: Path) -> Iterator[Worker]:
-    """Give a worker with the small course's checks, ended after the test."""
-    with Worker(root) as made:
+@pytest.fixture(scope="session")
+def warm_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+    """Give one warm process for all tests: to start it takes longer than most of them."""
+    with Worker(tmp_path_factory.mktemp("nowhere")) as made:
         yield made
+
+
+@pytest.fixture
+def worker(warm_worker: Worker, root: Path) -> Worker:
+    """Give the warm worker with the small course's checks."""
+    warm_worker.root = root
+    return warm_worker
 
 
 @pytest.fixture

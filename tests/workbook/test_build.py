@@ -34,7 +34,7 @@ def test_build_writes_notebooks_and_package_once(root: Path) -> None:
         "notebooks/00_demo.ipynb",
         "solutions/app/numbers.py",
         "solutions/app/stray.py",
-        "gives another output",
+        "a fresh run gives",
     ):
         assert path in found
     build.build(root)

@@ -1,0 +1,131 @@
+"""The notebook's commands, in a real kernel: what a learner types and sees."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+Run = Callable[[str], str]
+STUB = '%%app main.py --merge --exercise 0.1\n@app.get("/health")\nasync def health() -> dict[str, str]:\n    {body}\n'
+APP = "%%app main.py\nfrom fastapi import FastAPI\n\napp = FastAPI()\n"
+
+
+class Notebook:
+    """One open notebook: `run` executes a cell and gives what it shows as text."""
+
+    def __init__(self, root: Path) -> None:
+        (root / "notebooks").mkdir(exist_ok=True)
+        self._made: Any = nbformat.v4.new_notebook()
+        resources = {"metadata": {"path": str(root / "notebooks")}}
+        quiet = ["--IPKernelApp.log_level=40"]
+        self.client = NotebookClient(self._made, timeout=120, resources=resources, extra_arguments=quiet)
+        self.client.allow_errors = True
+
+    def __call__(self, source: str) -> str:
+        self._made.cells.append(nbformat.v4.new_code_cell(source))
+        index = len(self._made.cells) - 1
+        self.client.execute_cell(self._made.cells[index], index)
+        return "\n".join(map(self._text, self._made.cells[index].outputs))
+
+    @staticmethod
+    def _text(output: Any) -> str:
+        if output.output_type == "stream":
+            return str(output.text)
+        if output.output_type == "error":
+            return "ERROR " + "\n".join(output.traceback)
+        assert output.output_type != "display_data" or "text/html" in output.data
+        return str(output.data.get("text/plain", ""))
+
+
+@pytest.fixture
+def opened(root: Path) -> Iterator[Notebook]:
+    """Give a notebook in the learner's folder, the engine loaded."""
+    made = Notebook(root)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    with made.client.setup_kernel(env=environment):
+        assert "0 of 5 points; next: 0.1 A route." in made("%load_ext workbook")
+        yield made
+
+
+def test_from_nothing_to_a_pass(opened: Notebook, root: Path) -> None:
+    """Write, fail with a message, solve, pass, look at the solution, and see the progress."""
+    assert opened(APP) == "app/main.py: created: app (3 lines)\n"
+    opened(STUB.replace("{body}", 'raise NotImplementedError("exercise 0.1")'))
+    assert "0.1 A route: " in opened("%check 0.1")
+    assert "not passed yet" in opened("%solution 0.1")
+    said = opened(STUB.replace("{body}", 'return {"status": "OK"}'))
+    assert "app/main.py: replaced health" in said
+    said = opened("%check 0.1")
+    assert "got: the body {'status': 'OK'}" in said
+    assert said.endswith("ERROR not passed: 0.1 (the panel above says why)")
+    opened("from app.main import health")
+    opened(STUB.replace("{body}", 'return dict(status="ok")'))
+    assert "'status': 'ok'" in opened("await health()"), "names from app are bound anew"
+    assert opened("%check 0.1").startswith("0.1 A route: passed (2 of 2 points)")
+    assert '200 OK\n{\n  "status": "ok"\n}' in opened('await client.get("/health")')
+    assert '-    return dict(status="ok")' in opened("%solution 0.1")
+    assert "2 of 5 points; next: 0.2 A sum." in opened("%progress")
+    assert (root / "app/main.py").read_text(encoding="utf-8").count("def health") == 1
+
+
+def test_nothing_is_lost(opened: Notebook, root: Path) -> None:
+    """`%undo` goes back step by step, `%history` lists, and an edit made elsewhere is kept too."""
+    opened(APP)
+    path = root / "app/main.py"
+    path.write_text("# written in the editor\n", encoding="utf-8")
+    opened("%%app main.py\nx = 1")
+    assert "%%app main.py" in opened("%history")
+    assert "undo: %%app main.py" in opened("%undo main.py")
+    assert path.read_text(encoding="utf-8") == "# written in the editor\n"
+
+
+BAD = [
+    ("%%app main.py\nx = (", "was never closed"),
+    ("%%app ../main.py\nx = 1", "leaves the package"),
+    ("%%app /etc/x.py\nx = 1", "cannot write to '/etc/x.py'"),
+    ("%%app 1x.py\nx = 1", "cannot write to '1x.py'"),
+    ("%%app main.py --fast\nx = 1", "has no option '--fast'"),
+    ("%%app main.py\nx = 'a\x00b'", "NUL"),
+    ("%check 7.7", "no exercise '7.7'"),
+    ("%catchup nine", "no exercise 'nine'"),
+    ("%solution", "name one exercise"),
+]
+
+
+def test_bad_input_is_told_and_changes_nothing(opened: Notebook, root: Path) -> None:
+    """A wrong call gets its message and a hint, without a traceback, and no file changes."""
+    before = sorted(root.rglob("*.py"))
+    for source, said in BAD:
+        shown = opened(source)
+        assert said in shown
+        assert "hint: " in shown
+        assert "Traceback" not in shown
+        assert sorted(root.rglob("*.py")) == before
+
+
+def test_odd_code_does_not_take_the_kernel(opened: Notebook, root: Path) -> None:
+    """Code that exits or fails on import is told, Windows line ends and a byte order mark are cleaned; all goes on."""
+    assert "cannot be imported: SystemExit" in opened("%%app main.py\nimport sys\nsys.exit()")
+    assert "ended the whole process" in opened("%%app main.py\nimport os\nos._exit(1)")
+    assert "NameError: name 'nope' is not defined" in opened("%%app main.py\nnope")
+    assert opened("1 + 1") == "2"
+    opened("%%app main.py\n\ufeffdef f():\r\n\treturn 1\r\n")
+    assert (root / "app/main.py").read_bytes() == b"def f():\n\treturn 1\n"
+
+
+def test_catchup_and_serve(opened: Notebook) -> None:
+    """`%catchup` fills in and says so; `%serve` runs the app on a free port; `%serve stop` stops it."""
+    assert "filled in:  0.1" in opened("%catchup 0.2")
+    assert "passed" in opened("%check 0.1")
+    said = opened("%serve")
+    assert "http://127.0.0.1:" in said
+    port = said.split("127.0.0.1:")[1].split("/")[0]
+    assert "404" in opened(f"import httpx\nhttpx.get('http://127.0.0.1:{port}/none').status_code")
+    assert "stopped" in opened("%serve stop")
+    assert "no server runs" in opened("%serve stop")
