@@ -17,6 +17,7 @@ class Attempt(StrEnum):
     MADE = "made"
     STUB = "stub"
     MISSING = "missing"
+    NOTHING = "nothing"
 
 
 def attempt(course: Course, exercise: Exercise, app_dir: Path) -> Attempt:
@@ -24,12 +25,13 @@ def attempt(course: Course, exercise: Exercise, app_dir: Path) -> Attempt:
 
     The hole is every definition that differs between stub and solution. STUB: what is there of it was given, by this
     exercise's cell or another. MISSING: nothing of it is there; a later chapter may have moved it, so the checks must
-    tell. A module that cannot be parsed counts as an attempt: its error is worth showing.
+    tell. NOTHING: nor is anything else in the package the learner's own. A module that cannot be parsed counts as an
+    attempt: its error is worth showing.
     """
     try:
         mine = definitions((app_dir / exercise.path).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return Attempt.MISSING
+        return Attempt.MISSING if _has_own_work(course, app_dir) else Attempt.NOTHING
     except (CellError, UnicodeDecodeError, OSError):
         return Attempt.MADE
     cell = course.chapter(exercise.chapter).cells[exercise.cell]
@@ -41,7 +43,26 @@ def attempt(course: Course, exercise: Exercise, app_dir: Path) -> Attempt:
     if all(mine.get(name) == solved[name] for name in holes & set(solved)):
         return Attempt.MADE
     required = (holes & set(given)) or scopes
-    return Attempt.STUB if required and required <= set(mine) else Attempt.MISSING
+    if required and required <= set(mine):
+        return Attempt.STUB
+    return Attempt.MISSING if _has_own_work(course, app_dir) else Attempt.NOTHING
+
+
+def _has_own_work(course: Course, app_dir: Path) -> bool:
+    """Say whether anything in the package is not given by a notebook.
+
+    Without this, code that a later chapter gives would earn an earlier exercise's points.
+    """
+    for file in app_dir.rglob("*.py"):
+        path = file.relative_to(app_dir).as_posix()
+        try:
+            mine = definitions(file.read_text(encoding="utf-8"))
+        except (CellError, UnicodeDecodeError, OSError):
+            return True
+        given = _given(course, path)
+        if any(text not in given.get(name, ()) for name, text in mine.items()):
+            return True
+    return False
 
 
 def _given(course: Course, path: str) -> dict[str, set[str]]:

@@ -19,6 +19,7 @@ from workbook.course import Course, read_course
 from workbook.errors import WorkbookError
 from workbook.snapshot import Snapshot, solved_before
 from workbook.snapshot import writes as _writes
+from workbook.stable import nbval_rules, stable_text
 
 CELL_TIMEOUT = 120
 Say = Callable[[str], None]
@@ -77,6 +78,7 @@ def stale(root: Path, *, run: bool = False) -> list[str]:
 
 def expected(root: Path, course: Course) -> Iterator[tuple[str, str]]:
     """Yield the path and text of every built file that needs no run."""
+    yield "tests/course/nbval.cfg", nbval_rules()
     package = Snapshot()
     for chapter in course.chapters:
         _validate_code(root, chapter)
@@ -151,8 +153,6 @@ def dumps(made: nbformat.NotebookNode) -> str:
 
 def comparable(text: str) -> list[object]:
     """Return what a run must repeat: the cells' sources and their outputs, without the engine's own status lines."""
-    from workbook.stable import stable_text
-
     found: list[object] = []
     for cell in json.loads(text)["cells"]:
         outputs = json.dumps(cell.get("outputs", []), sort_keys=True)

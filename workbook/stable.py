@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-# (pattern, word): nbval's sanitize file says the same, and a test keeps the two in step
+# (pattern, word); `workbook build` writes the same rules for nbval into tests/course/nbval.cfg
 RULES: tuple[tuple[str, str], ...] = (
     (r"workbook: [^\"\n\\]*", "workbook: STATUS"),
     (r"(app/[\w/]+\.py): [^\"\n\\]*", r"\1: WRITTEN"),
@@ -22,3 +22,9 @@ def stable_text(text: str) -> str:
     for pattern, word in RULES:
         text = re.sub(pattern, word, text)
     return text
+
+
+def nbval_rules() -> str:
+    """Return the rules in the form that `pytest --nbval-sanitize-with` reads."""
+    blocks = [f"[rule {number}]\nregex: {pattern}\nreplace: {word}\n" for number, (pattern, word) in enumerate(RULES, 1)]
+    return "# made by `workbook build` from workbook/stable.py\n" + "\n".join(blocks)

@@ -64,7 +64,7 @@ class Worker:
         self._process: subprocess.Popen[bytes] | None = None
         self._lines: queue.Queue[bytes | None] = queue.Queue()
         self._lock = threading.Lock()
-        self._folder = tempfile.TemporaryDirectory(prefix="workbook-", ignore_cleanup_errors=True)
+        self._folder: Path | None = None
 
     def warm(self) -> None:
         """Start the process without waiting for it."""
@@ -72,12 +72,13 @@ class Worker:
             return
         self.close()
         self._lines = queue.Queue()
+        self._folder = Path(tempfile.mkdtemp(prefix="workbook-"))
         self._process = subprocess.Popen(
             [sys.executable, "-m", "workbook.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            cwd=self._folder.name,
+            cwd=self._folder,
             env=_environment(),
             start_new_session=CAN_FORK,
         )
@@ -135,7 +136,9 @@ class Worker:
     def _mark(self, job: Job) -> None:
         """Give a job a name that cannot be guessed and a scratch folder of its own."""
         job.nonce = secrets.token_hex(8)
-        job.scratch = Path(self._folder.name) / job.nonce
+        self.warm()
+        assert self._folder is not None
+        job.scratch = self._folder / job.nonce
 
     def _run(self, job: Job) -> list[dict[str, Any]]:
         self.warm()
@@ -188,6 +191,9 @@ class Worker:
                 with contextlib.suppress(OSError):
                     if stream is not None:
                         stream.close()
+        folder, self._folder = self._folder, None
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def __enter__(self) -> Worker:
         self.warm()
@@ -195,7 +201,6 @@ class Worker:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
-        self._folder.cleanup()
 
 
 class Verdict:
@@ -242,7 +247,7 @@ class Verdict:
         """A stub that fails is not a wrong answer; a stub that passes is a fault of the check."""
         report = self.report
         failed = report.outcome in (Outcome.WRONG, Outcome.RAISED, Outcome.NOT_ATTEMPTED)
-        if attempt == Attempt.STUB and failed:
+        if attempt in (Attempt.STUB, Attempt.NOTHING) and failed:
             report.outcome = Outcome.NOT_ATTEMPTED
         elif attempt == Attempt.STUB and report.passed:
             report.outcome, report.note = Outcome.BROKE, "the code as given passes every check"

@@ -16,9 +16,10 @@ def state(course: Course, package: PackageMaker, *cells: str) -> Attempt:
 
 
 def test_nothing_there_is_missing(course: Course, package: PackageMaker) -> None:
-    """Without the file, or without the definition, nothing was attempted that could be told from the text."""
-    assert state(course, package) is Attempt.MISSING
-    assert state(course, package, MAIN) is Attempt.MISSING
+    """Without any work of the learner's there is nothing; with some elsewhere, the checks must tell."""
+    assert state(course, package) is Attempt.NOTHING
+    assert state(course, package, MAIN) is Attempt.NOTHING
+    assert state(course, package, MAIN, "%%app other.py\nx = 1\n") is Attempt.MISSING
 
 
 @pytest.mark.parametrize("extra", ["", "    # a comment of mine\n", '    """Another docstring."""\n'])

@@ -77,6 +77,7 @@ def test_a_survivor_must_be_listed_and_must_survive(root: Path, worker: Worker) 
     answers.write_text(ANSWERS.replace("return a * b", "return 1") + listed, encoding="utf-8")
     assert problems(worker) == ""
     checks.write_text(CHECKS, encoding="utf-8")
+    source.write_text(SOURCE, encoding="utf-8")
     answers.write_text(ANSWERS + listed, encoding="utf-8")
     assert "does not survive" in problems(worker)
 

@@ -228,7 +228,8 @@ def test_nothing_is_left_behind(course: Course, root: Path, package: PackageMake
     with Worker(root) as made:
         made.check(course, "0.1", health(package, GOOD))
         assert made._process is not None
-        pid, folder = made._process.pid, Path(made._folder.name)
+        assert made._folder is not None
+        pid, folder = made._process.pid, made._folder
     assert not folder.exists()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
