@@ -26,5 +26,6 @@ def stable_text(text: str) -> str:
 
 def nbval_rules() -> str:
     """Return the rules in the form that `pytest --nbval-sanitize-with` reads."""
-    blocks = [f"[rule {number}]\nregex: {pattern}\nreplace: {word}\n" for number, (pattern, word) in enumerate(RULES, 1)]
+    rules = enumerate(RULES, 1)
+    blocks = [f"[rule {number}]\nregex: {pattern}\nreplace: {word}\n" for number, (pattern, word) in rules]
     return "# made by `workbook build` from workbook/stable.py\n" + "\n".join(blocks)

@@ -32,6 +32,24 @@ def use_package(folder: Path) -> None:
 
 use_package(APP_DIR)
 
+# The backend grows with the chapters: tests of what no chapter has built yet are not collected.
+NEEDS = {
+    "test_crud.py": "users/crud.py",
+    "test_database.py": "db/session.py",
+    "test_errors.py": "core/handlers.py",
+    "test_http.py": "core/handlers.py",
+    "test_transactions.py": "core/handlers.py",
+    "test_users.py": "core/handlers.py",
+    "test_attack_matrix.py": "items/router.py",
+    "test_attack_tokens.py": "items/router.py",
+    "test_auth.py": "items/router.py",
+    "test_auth_first_admin.py": "items/router.py",
+    "test_fuzz.py": "items/router.py",
+    "test_permissions.py": "items/router.py",
+    "test_settings.py": "auth/schemas.py",
+}
+collect_ignore = [name for name, module in NEEDS.items() if not (APP_DIR / "app" / module).exists()]
+
 HAS_AUTH = (APP_DIR / "app" / "auth" / "router.py").exists()
 
 

@@ -1,14 +1,19 @@
 """Fixtures that the checks of several chapters share. Each is built from the learner's own code, by name."""
 
 import gc
-import importlib.util
+import importlib
 import traceback
 import warnings
 from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import event
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import configure_mappers
+
+from workbook import expect
 
 MODELS = ("users.models", "items.models", "auth.models")
 
@@ -16,9 +21,21 @@ MODELS = ("users.models", "items.models", "auth.models")
 def load_models(load):
     """Import every model that the learner's package has by now, and return its `Base`."""
     base = load("db.base").Base
+    folder = Path(importlib.import_module("app").__file__).parent
     for name in MODELS:
-        if importlib.util.find_spec(f"app.{name}") is not None:
+        if folder.joinpath(*name.split(".")).with_suffix(".py").is_file():
             load(name)
+    try:
+        configure_mappers()
+        _ = base.metadata.sorted_tables
+    except SQLAlchemyError as error:
+        raise expect.Wrong(
+            did="connect the models with each other",
+            got=f"{type(error).__name__}: {' '.join(str(error).split())[:200]}",
+            expected="every foreign key and every relationship finds its other end",
+            why="the app would fail at its first query",
+            hint='compare names and spelling: ForeignKey("users.id"), and back_populates on both ends',
+        ) from None
     return base
 
 
@@ -62,7 +79,7 @@ def statements(db):
 
 @pytest.fixture
 def quiet():
-    """`with quiet() as caught:` keeps what the block raises as `caught.error` (None if nothing).
+    """Catch what a block raises: `with quiet() as caught: ...`, then `caught.error`, which may be None.
 
     A MissingGreenlet leaves a coroutine of the database driver behind. It is collected here, so that the engine
     does not take it for a call of the learner's that lacks its `await`.

@@ -54,7 +54,8 @@ def test_every_check_states_its_criterion(course: Course) -> None:
     """Every test of a chapter has a docstring, and no criterion of an exercise stands there twice."""
     for path in sorted((ROOT / "tests/chapters").glob("test_*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
-        for scope in [tree, *(node for node in tree.body if isinstance(node, ast.ClassDef))]:
+        scopes: list[ast.Module | ast.ClassDef] = [tree, *(n for n in tree.body if isinstance(n, ast.ClassDef))]
+        for scope in scopes:
             tests = [
                 node
                 for node in scope.body
@@ -62,7 +63,9 @@ def test_every_check_states_its_criterion(course: Course) -> None:
             ]
             said = [ast.get_docstring(node) for node in tests]
             assert all(said), f"{path.name}: a test of {getattr(scope, 'name', 'the module')} has no docstring"
-            assert len(said) == len(set(said)), f"{path.name}: {getattr(scope, 'name', 'the module')} repeats a criterion"
+            assert len(said) == len(set(said)), (
+                f"{path.name}: {getattr(scope, 'name', 'the module')} repeats a criterion"
+            )
 
 
 def test_every_stub_can_be_imported(course: Course, tmp_path: Path) -> None:
@@ -74,7 +77,9 @@ def test_every_stub_can_be_imported(course: Course, tmp_path: Path) -> None:
         folder = tmp_path / chapter.name
         package.write(folder)
         modules = ["app." + path.removesuffix(".py").replace("/", ".") for path in package.files]
-        code = "import importlib, sys\nfor name in sys.argv[1:]: importlib.import_module(name.removesuffix('.__init__'))"
+        code = (
+            "import importlib, sys\nfor name in sys.argv[1:]:\n importlib.import_module(name.removesuffix('.__init__'))"
+        )
         command = [sys.executable, "-c", code, *modules]
         found = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
         assert found.returncode == 0, f"{chapter.name}: {found.stderr[-1500:]}"
