@@ -609,9 +609,7 @@ class TestUserPublic:
             }
             public = schema(load, "users.UserPublic")
             got = shows(public, user_row(**{field: value}), **reason)
-            expect.equal(
-                got.get(field), value, did=f"UserPublic.model_validate(row).{field}", at=public, **reason
-            )
+            expect.equal(got.get(field), value, did=f"UserPublic.model_validate(row).{field}", at=public, **reason)
 
     def test_no_old_pydantic(self, load):
         """The module imports without a warning about Pydantic 1"""
@@ -890,9 +888,7 @@ class TestItemCreate:
             "hint": "use the types Title and Description instead of str",
         }
         made = accepts(create, LAMP | {"title": "  Lamp "}, **reason)
-        expect.equal(
-            field_of(made, "title"), "Lamp", did='ItemCreate(title="  Lamp ").title', at=create, **reason
-        )
+        expect.equal(field_of(made, "title"), "Lamp", did='ItemCreate(title="  Lamp ").title', at=create, **reason)
         for field, text in (
             ("title", "   "),
             ("title", "a" * 201),
