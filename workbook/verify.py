@@ -128,12 +128,15 @@ class Verifier:
             yield Trial(exercise.id, "mutants", mutant.what, package, (*untouched, *FAILED))
 
     def _with_later_stubs(self, chapter: Chapter, exercise: Exercise) -> Trial:
-        """Return the solved package with the chapter's later exercises as stubs."""
+        """Return the solved package with the chapter's later exercises as stubs.
+
+        A later stub may take the place of what was solved: then it is not attempted, but never wrong.
+        """
         package, reached = solved_before(self.course, chapter.number), False
         for cell in chapter.writes:
             package.run(release.learner_source(cell) if reached else release.solved_source(cell))
             reached = reached or cell.exercise == exercise.id
-        return Trial(exercise.id, "solution", "with later stubs", package, (Outcome.PASSED,))
+        return Trial(exercise.id, "solution", "with later stubs", package, (Outcome.PASSED, Outcome.NOT_ATTEMPTED))
 
     def _states(self, chosen: list[Exercise]) -> Iterator[list[Trial]]:
         """Yield, for every state of the course, the chosen exercises that must pass on it: those solved so far."""

@@ -79,7 +79,7 @@ def statements(db):
 
 @pytest.fixture
 def quiet():
-    """Catch what a block raises: `with quiet() as caught: ...`, then `caught.error`, which may be None.
+    """Give a context manager that catches what its block raises, as `caught.error`, or None.
 
     A MissingGreenlet leaves a coroutine of the database driver behind. It is collected here, so that the engine
     does not take it for a call of the learner's that lacks its `await`.

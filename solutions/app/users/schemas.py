@@ -35,7 +35,9 @@ Username = Annotated[
     StringConstraints(strip_whitespace=True, to_lower=True, min_length=3, max_length=50),
     Field(pattern=r"^[A-Za-z0-9._-]+$", description="letters, digits and . _ - only"),
 ]
-FullName = Annotated[str, StringConstraints(strip_whitespace=True, max_length=100), AfterValidator(refuse_unstorable)]
+FullName = Annotated[
+    str, StringConstraints(strip_whitespace=True, max_length=100), AfterValidator(refuse_unstorable)
+]
 Password = Annotated[str, Field(min_length=8), AfterValidator(check_password)]
 
 
