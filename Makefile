@@ -25,7 +25,7 @@ lab: $(STAMP) ## open JupyterLab on chapter 00 (LAB_ARGS="--no-browser --port 99
 	@$(BIN)/workbook lab $(LAB_ARGS)
 
 test: $(STAMP) ## run every test (PYTEST_ARGS="-k schemas")
-	$(BIN)/pytest $(PYTEST_ARGS)
+	$(BIN)/pytest --numprocesses auto --dist worksteal $(PYTEST_ARGS)
 
 check: lint types test drift verify ## everything CI runs: lint, types, tests, drift, proof of the checks
 
@@ -46,7 +46,7 @@ verify: $(STAMP)
 build: $(STAMP) ## make the notebooks and solutions/app from solutions/*.md
 	$(BIN)/workbook build
 
-grade: $(STAMP) ## grade a submission, or a folder of them (DIR=path)
+grade: $(STAMP) ## grade a submission (DIR=path)
 	@if [ -z "$(DIR)" ]; then printf 'error: make grade needs a folder\n\nhint: make grade DIR=path/to/submission\n' >&2; exit 2; fi
 	$(BIN)/workbook grade $(GRADE_ARGS) "$(DIR)"
 
