@@ -152,7 +152,7 @@ def catchup(target: Annotated[str, typer.Argument(help="A chapter such as 3, or 
 def undo(path: Annotated[str, typer.Argument(help="A file of app/, such as users/schemas.py.")] = "") -> None:
     """Take back the newest change that a cell or a catch-up made."""
     change = Context().workspace.undo(path.removeprefix("app/") or None)
-    print(change.cause if change else "nothing to take back")
+    print(f"took back: {change.cause.removeprefix('undo: ')}" if change else "nothing to take back")
 
 
 @app.command()

@@ -191,7 +191,7 @@ class Workbook(Magics):
             raise Told(str(error)) from None
         self._forget()
         self._rebind()
-        print(change.cause if change else "nothing to take back")
+        print(f"took back: {change.cause.removeprefix('undo: ')}" if change else "nothing to take back")
 
     @line_magic
     def history(self, line: str) -> None:

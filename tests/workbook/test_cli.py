@@ -39,7 +39,7 @@ def test_a_learners_way(run: Runner, root: Path) -> None:
     assert passed.exit_code == 0
     assert [one["outcome"] for one in json.loads(passed.stdout)] == ["passed", "passed"]
     assert json.loads(run("status", "--json").output)["0.1"]["attempts"] == 2
-    assert "undo: " in run("undo").output
+    assert "took back: %catchup" in run("undo").output
     assert not (root / "app/main.py").exists()
     assert "nothing to take back" in run("undo").output
 

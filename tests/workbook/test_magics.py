@@ -81,7 +81,7 @@ def test_nothing_is_lost(opened: Notebook, root: Path) -> None:
     path.write_text("# written in the editor\n", encoding="utf-8")
     opened("%%app main.py\nx = 1")
     assert "%%app main.py" in opened("%history")
-    assert "undo: %%app main.py" in opened("%undo main.py")
+    assert "took back: %%app main.py" in opened("%undo main.py")
     assert path.read_text(encoding="utf-8") == "# written in the editor\n"
 
 
