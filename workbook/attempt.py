@@ -23,10 +23,10 @@ class Attempt(StrEnum):
 def attempt(course: Course, exercise: Exercise, app_dir: Path) -> Attempt:
     """Say whether the learner changed anything in the exercise's hole.
 
-    The hole is every definition that differs between stub and solution. STUB: what is there of it was given, by this
-    exercise's cell or another. MISSING: nothing of it is there; a later chapter may have moved it, so the checks must
-    tell. NOTHING: nor is anything else in the package the learner's own. A module that cannot be parsed counts as an
-    attempt: its error is worth showing.
+    The hole is every definition that differs between stub and solution. STUB: it is as the exercise's cell gives it.
+    MISSING: it is not there, or as another cell gives it; a later chapter may have moved or rewritten it, so the checks
+    must tell. NOTHING: nor is anything else in the package the learner's own. A module that cannot be parsed counts as
+    an attempt: its error is worth showing.
     """
     try:
         mine = definitions((app_dir / exercise.path).read_text(encoding="utf-8"))
@@ -43,7 +43,7 @@ def attempt(course: Course, exercise: Exercise, app_dir: Path) -> Attempt:
     if all(mine.get(name) == solved[name] for name in holes & set(solved)):
         return Attempt.MADE
     required = (holes & set(given)) or scopes
-    if required and required <= set(mine):
+    if required and required <= set(mine) and all(mine.get(name) == given.get(name) for name in holes):
         return Attempt.STUB
     return Attempt.MISSING if _has_own_work(course, app_dir) else Attempt.NOTHING
 

@@ -1,0 +1,1262 @@
+"""Checks of chapter 04: the queries that every table needs."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from pydantic import BaseModel
+from sqlalchemy import event, inspect, select, text
+from sqlalchemy.exc import IntegrityError, InvalidRequestError, MissingGreenlet, SQLAlchemyError
+from sqlalchemy.orm import selectinload
+
+from workbook import expect
+from workbook.checks import exercise
+
+HUGE = 10**20
+FLUSH = "end with `await session.flush()`: it sends the statement and leaves the transaction open"
+NO_COMMIT = "take the commit out: `flush` is enough here, the caller commits"
+HALF = "when a later write of the same request fails, this one stays: half of a sign-up is stored"
+AWAIT = "put `await` before the call: without it you get a coroutine, and nothing is sent"
+SCALAR = "`session.scalar(...)` gives the object; `session.execute(...)` gives tuples that hold it"
+
+
+# ------------------------------------------------------------------------------------------------------------ helpers
+
+
+async def add_user(load, db, name="ada", **fields):
+    """Store a user without the learner's queries, and return it."""
+    wanted = {"email": f"{name}@example.com", "username": name, "hashed_password": "!"} | fields
+    user = load("users.models").User(**wanted)
+    db.add(user)
+    await db.flush()
+    return user
+
+
+async def add_items(load, db, rows, owner=None):
+    """Store items of one owner without the learner's queries, and return them."""
+    owner = owner or await add_user(load, db)
+    wanted = [{"title": "Pen", "price": 1, "owner_id": owner.id} | row for row in rows]
+    items = [load("items.models").Item(**row) for row in wanted]
+    for item in items:  # one by one, so that the ids follow the list
+        db.add(item)
+        await db.flush()
+    return items
+
+
+class Face:
+    """The learner's CRUD: a method that it lacks is a wrong answer, not an AttributeError."""
+
+    def __init__(self, crud):
+        self._crud = crud
+
+    def __getattr__(self, name):
+        name_of_class = type(self._crud).__name__
+        expect.that(
+            hasattr(self._crud, name),
+            did=f"{name_of_class}.{name}",
+            got=f"{name_of_class} has no method {name}",
+            expected=f"{name_of_class} defines {name}",
+            hint=f"define `{name}` inside the class; mind the spelling",
+            at=type(self._crud),
+        )
+        return getattr(self._crud, name)
+
+
+def items_of(load):
+    """Return the learner's CRUD for items, made from CRUDBase alone."""
+    return Face(load("db.crud").CRUDBase(load("items.models").Item))
+
+
+def user_crud(load):
+    """Return the learner's user_crud."""
+    return Face(load("users.crud").user_crud)
+
+
+def item_crud(load):
+    """Return the learner's item_crud."""
+    return Face(load("items.crud").item_crud)
+
+
+def hiding(load):
+    """Return a CRUD that hides the items with the title "hidden", by its own `query`."""
+    base, item = load("db.crud").CRUDBase, load("items.models").Item
+
+    class Hiding(base):
+        def query(self):
+            return select(item).where(item.title != "hidden")
+
+    return Face(Hiding(item))
+
+
+def is_row(found, model, did, at, hint=SCALAR):
+    """Expect one object of the model, and return it."""
+    expect.that(
+        isinstance(found, model),
+        did=did,
+        got=kind(found),
+        expected=f"one {model.__name__} object",
+        why="a route reads the attributes of the object that it gets",
+        hint=AWAIT if is_coroutine(found) else hint,
+        at=at,
+    )
+    return found
+
+
+def is_rows(found, model, did, at):
+    """Expect a list of objects of the model, and return their ids."""
+    expect.that(
+        isinstance(found, list),
+        did=did,
+        got=kind(found),
+        expected=f"a list of {model.__name__} objects",
+        why="a result of the database can be read once only, and only while the session is open",
+        hint=AWAIT if is_coroutine(found) else "end with `return list(await session.scalars(...))`",
+        at=at,
+    )
+    strange = [one for one in found if not isinstance(one, model)]
+    expect.that(
+        not strange,
+        did=did,
+        got=f"a list that holds {kind(strange[0])}" if strange else "",
+        expected=f"a list of {model.__name__} objects",
+        why="a route reads the attributes of the objects that it gets",
+        hint="`session.scalars(...)` gives objects; `session.execute(...)` gives tuples that hold them",
+        at=at,
+    )
+    return [inspect(one).identity[0] for one in found]
+
+
+def is_coroutine(found):
+    """Say whether an `await` was forgotten; close what nobody will await."""
+    if asyncio.iscoroutine(found):
+        found.close()
+        return True
+    return False
+
+
+def kind(found):
+    """Say in a word what came back."""
+    if found is None or isinstance(found, int | str):
+        return expect.shown(found)
+    name = type(found).__name__
+    return f"{'an' if name[0] in 'AEIOU' else 'a'} {name}"
+
+
+def said(error):
+    """Return an error's kind and first line."""
+    return f"{type(error).__name__}: {str(error).splitlines()[0]}"
+
+
+async def ids_on_page(crud, db, **wanted):
+    """Call get_multi, and return the ids of its rows; a number must never become an error."""
+    shown = ", ".join(f"{name}={value!r}" for name, value in wanted.items())
+    did = f"get_multi(session{', ' + shown if shown else ''})"
+    try:
+        found = await crud.get_multi(db, **wanted)
+    except (OverflowError, SQLAlchemyError) as error:
+        raise expect.Wrong(
+            did=did,
+            got=f"it raised {said(error)}",
+            expected="a page of rows",
+            why="a stranger's number or text must not become a 500",
+            hint="bring skip and limit into their bounds with min and max before the query",
+            at=crud.get_multi,
+        ) from None
+    return is_rows(found, crud.model, did, crud.get_multi)
+
+
+async def stored(db, sql, **values):
+    """Ask the database itself, without a flush, for one value."""
+    return (await (await db.connection()).execute(text(sql), values)).scalar()
+
+
+async def survives_rollback(db, sql, **values):
+    """Roll back, and say what the database still holds: anything that was committed."""
+    await db.rollback()
+    return await stored(db, sql, **values)
+
+
+@pytest.fixture
+def loaded(load):
+    """The items that SQLAlchemy has made from rows since the check began."""
+    seen = []
+
+    def note(target, _context):
+        seen.append(type(target).__name__)
+
+    item = load("items.models").Item
+    event.listen(item, "load", note)
+    yield seen
+    event.remove(item, "load", note)
+
+
+# ---------------------------------------------------------------------------------------------------------------- 4.1
+
+
+@exercise("4.1")
+class TestReading:
+    async def test_get(self, load, db):
+        """`get` returns the row with an id, and None where there is none"""
+        first, second = await add_items(load, db, [{}, {}])
+        crud = items_of(load)
+        for row in (first, second):
+            did = f"get(session, {row.id})"
+            found = is_row(await crud.get(db, row.id), crud.model, did, crud.get)
+            expect.equal(
+                found.id,
+                row.id,
+                did=did,
+                why="a person would see, change or delete somebody else's row",
+                hint='compare the column with the id: `.where(columns["id"] == row_id)`',
+                at=crud.get,
+            )
+        expect.equal(
+            await crud.get(db, 3),
+            None,
+            did="get(session, 3) with the rows 1 and 2",
+            why="a route asks for None to answer 404",
+            hint="`session.scalar` returns None where there is no row; do not raise",
+            at=crud.get,
+        )
+
+    async def test_get_any_number(self, load, db):
+        """`get` returns None for an id that no row can have, such as 10**20, and raises nothing"""
+        most = load("db.base").MAX_ID
+        await add_items(load, db, [{"id": most}])
+        crud = items_of(load)
+        for row_id in (HUGE, -HUGE, most + 1, 0, -1):
+            did = f"get(session, {row_id})"
+            try:
+                found = await crud.get(db, row_id)
+            except (OverflowError, SQLAlchemyError) as error:
+                raise expect.Wrong(
+                    did=did,
+                    got=f"it raised {said(error)}",
+                    expected="None",
+                    why="an id comes from an address that anybody can write; this would be a 500",
+                    hint="return None for an id outside 1 to MAX_ID before you ask the database",
+                    at=crud.get,
+                ) from None
+            expect.equal(found, None, did=did, why="there is no such row", hint="return None", at=crud.get)
+        expect.that(
+            await crud.get(db, most) is not None,
+            did=f"get(session, {most}), the id MAX_ID",
+            got="None",
+            expected="the row: MAX_ID itself is an id",
+            why="the last row could never be read",
+            hint="both bounds are included: `1 <= row_id <= MAX_ID`",
+            at=crud.get,
+        )
+
+    async def test_ties(self, load, db):
+        """Rows that are equal in the sorted column go by id, on every page, up and down"""
+        colours = ("red", "blue", "green", "black", "white", "pink")
+        await add_items(load, db, [{"description": colour} for colour in colours])
+        await db.execute(text("CREATE INDEX by_title ON items (title, description)"))
+        crud = items_of(load)
+        both = "; it goes upwards in both directions"
+        for sort, more in (("title", ""), ("-title", both)):
+            pages = [await ids_on_page(crud, db, sort=sort, skip=skip, limit=2) for skip in (0, 2, 4)]
+            expect.equal(
+                pages,
+                [[1, 2], [3, 4], [5, 6]],
+                did=f'three pages of two, sort="{sort}", all titles equal, with an index on (title, description)',
+                why="a reader who turns the pages sees some rows twice and others never",
+                hint=f'end the order with the id: `columns["id"].asc()` as its last part{more}',
+                at=crud.order,
+            )
+
+    async def test_order_without_sort(self, load, db):
+        """Without sort the rows come by id, even when the database would rather turn them round"""
+        await add_items(load, db, [{} for _ in range(4)])
+        await db.execute(text("PRAGMA reverse_unordered_selects = ON"))
+        crud = items_of(load)
+        expect.equal(
+            await ids_on_page(crud, db),
+            [1, 2, 3, 4],
+            did="get_multi(session)",
+            why="a select without ORDER BY may return its rows in any order, and in another one tomorrow",
+            hint="always order: `.order_by(*self.order(sort))`",
+            at=crud.get_multi,
+        )
+
+    async def test_directions(self, load, db):
+        """sort="price" goes upwards, sort="-price" downwards"""
+        await add_items(load, db, [{"price": price} for price in (2, 9, 1, 9)])
+        crud = items_of(load)
+        for sort, wanted in (("price", [3, 1, 2, 4]), ("-price", [2, 4, 1, 3])):
+            expect.equal(
+                await ids_on_page(crud, db, sort=sort),
+                wanted,
+                did=f'get_multi(session, sort="{sort}") with the prices 2, 9, 1, 9',
+                why="somebody who asks for the cheapest gets another one",
+                hint="a minus in front means desc(); equal prices go by id, upwards in both directions",
+                at=crud.order,
+            )
+
+    async def test_sort_is_no_sql(self, load, db, statements):
+        """A sort that is no column raises an error before the database sees it"""
+        await add_items(load, db, [{}])
+        crud = items_of(load)
+        for sort in ("colour", "price; DROP TABLE items", "(SELECT hashed_password FROM users)", "-"):
+            statements.clear()
+            did = f'get_multi(session, sort="{sort}")'
+            reason = {
+                "expected": "an error such as KeyError, and no statement",
+                "why": "a client chooses the order; its text in the SQL is a command to your database",
+                "hint": "look the name up among the table's columns: `columns[name]`, never text() or an f-string",
+                "at": crud.order,
+            }
+            try:
+                await crud.get_multi(db, sort=sort)
+            except (LookupError, AttributeError, ValueError, TypeError):
+                expect.that(not statements, did=did, got=f"the SQL {' '.join(statements)[-90:]}", **reason)
+            except SQLAlchemyError as error:
+                raise expect.Wrong(did=did, got=f"it raised {said(error)}", **reason) from None
+            else:
+                raise expect.Wrong(did=did, got="it was accepted", **reason)
+
+    async def test_limits(self, load, db):
+        """A page has 20 rows unless told, at most MAX_LIMIT, and none for a limit of 0 or below"""
+        await add_items(load, db, [{} for _ in range(105)])
+        crud, most = items_of(load), load("db.crud").MAX_LIMIT
+        for wanted, size in (({}, 20), ({"limit": 3}, 3), ({"limit": 10**6}, most), ({"limit": HUGE}, most)):
+            expect.equal(
+                len(await ids_on_page(crud, db, **wanted)),
+                size,
+                did=f"the number of rows of get_multi(session, {wanted}), with 105 in the table",
+                why="one request could make your process load the whole table",
+                hint="cut the limit: `min(limit, MAX_LIMIT)`",
+                at=crud.get_multi,
+            )
+        for limit in (0, -1, -HUGE):
+            expect.equal(
+                len(await ids_on_page(crud, db, limit=limit)),
+                0,
+                did=f"the number of rows of get_multi(session, limit={limit}), with 105 in the table",
+                why="SQLite reads a negative limit as no limit at all; PostgreSQL raises an error",
+                hint="cut the limit from below too: `max(0, min(limit, MAX_LIMIT))`",
+                at=crud.get_multi,
+            )
+
+    async def test_skip(self, load, db):
+        """`skip` leaves out rows; a negative one leaves out none, one beyond the end leaves none"""
+        await add_items(load, db, [{} for _ in range(3)])
+        crud = items_of(load)
+        for skip, wanted in ((0, [1, 2, 3]), (1, [2, 3]), (-1, [1, 2, 3]), (-HUGE, [1, 2, 3]), (3, []), (HUGE, [])):
+            expect.equal(
+                await ids_on_page(crud, db, skip=skip),
+                wanted,
+                did=f"get_multi(session, skip={skip}) with the rows 1, 2, 3",
+                why="a reader who asks for the next page gets a wrong one, or an error",
+                hint="bring skip into 0 to MAX_ID: `.offset(max(0, min(skip, MAX_ID)))`",
+                at=crud.get_multi,
+            )
+
+    async def test_no_negative_offset(self, load, db):
+        """A negative skip never reaches the database"""
+        await add_items(load, db, [{}])
+        sent = []
+        engine = db.bind.sync_engine
+
+        def note(_connection, _cursor, _statement, values, *_rest):
+            sent.extend(values if isinstance(values, tuple) else ())
+
+        event.listen(engine, "before_cursor_execute", note)
+        crud = items_of(load)
+        await ids_on_page(crud, db, skip=-1)
+        event.remove(engine, "before_cursor_execute", note)
+        expect.that(
+            -1 not in sent,
+            did="get_multi(session, skip=-1)",
+            got="the database is asked for OFFSET -1",
+            expected="OFFSET 0, or none",
+            why="SQLite takes it for 0, but PostgreSQL raises an error: a 500",
+            hint="cut it from below: `max(0, ...)`",
+            at=crud.get_multi,
+        )
+
+    async def test_the_database_cuts(self, load, db, loaded):
+        """The database cuts the page: no more rows are loaded than are returned"""
+        await add_items(load, db, [{} for _ in range(30)])
+        db.expunge_all()
+        crud = items_of(load)
+        await ids_on_page(crud, db, skip=5, limit=3)
+        expect.equal(
+            len(loaded),
+            3,
+            did="rows loaded by get_multi(session, skip=5, limit=3), with 30 in the table",
+            why="a page of three costs as much as the whole table",
+            hint="use offset and limit of the select; a slice in Python comes too late",
+            at=crud.get_multi,
+        )
+
+    async def test_where(self, load, db):
+        """Only rows that fit every condition in where are returned"""
+        await add_items(load, db, [{"price": 1}, {"price": 5}, {"price": 5, "title": "Cup"}])
+        crud, item = items_of(load), load("items.models").Item
+        for where, wanted in (([item.price > 2], [2, 3]), ((item.price > 2, item.title == "Cup"), [3])):
+            expect.equal(
+                await ids_on_page(crud, db, where=where),
+                wanted,
+                did=f"get_multi(session, where=[{len(where)} condition(s)])",
+                why="a list would show rows that the caller has ruled out, such as other people's",
+                hint="unpack the conditions into the select: `.where(*where)`",
+                at=crud.get_multi,
+            )
+
+    async def test_options(self, load, db):
+        """Loading options reach the query"""
+        await add_items(load, db, [{}])
+        db.expunge_all()
+        crud = items_of(load)
+        options = [selectinload(crud.model.owner)]
+        found = await crud.get_multi(db, options=options)
+        is_rows(found, crud.model, "get_multi(session, options=[...])", crud.get_multi)
+        expect.that(
+            ["owner" in inspect(item).unloaded for item in found] == [False],
+            did="get_multi(session, options=[selectinload(Item.owner)]) with one item",
+            got="item.owner is not loaded" if found else "no item",
+            expected="item.owner is loaded",
+            why="a list of items with their owners could not be shown",
+            hint="hand the options on: `.options(*options)`",
+            at=crud.get_multi,
+        )
+
+    async def test_hidden_rows(self, load, db):
+        """A subclass whose query hides rows hides them from get and from get_multi"""
+        await add_items(load, db, [{}, {"title": "hidden"}, {}])
+        await db.commit()
+        db.expunge_all()
+        crud = hiding(load)
+        reason = {
+            "why": "from exercise 4.5 on it hides deleted users; one read past it shows them",
+            "hint": "begin every read with `self.query()`, not with select(self.model) or session.get",
+        }
+        expect.equal(await crud.get(db, 2), None, did="get of a hidden row", at=crud.get, **reason)
+        expect.equal(
+            await ids_on_page(crud, db), [1, 3], did="get_multi beside a hidden row", at=crud.get_multi, **reason
+        )
+
+
+# ---------------------------------------------------------------------------------------------------------------- 4.2
+
+
+async def create(crud, db, data, **values):
+    """Call create; a schema field that is no column is a wrong answer, with a reason."""
+    try:
+        return await crud.create(db, data, **values)
+    except TypeError as error:
+        if "keyword argument" not in str(error):
+            raise
+        raise expect.Wrong(
+            did=f"create(session, {type(data).__name__}(...), {', '.join(values)}=...)",
+            got=f"it raised {said(error)}",
+            expected="a row without the fields in unstored_fields, and with those in values",
+            why="nobody could sign up: a password is sent, but only its hash is stored",
+            hint="leave the unstored fields out: `data.model_dump(exclude=self.unstored_fields)`",
+            at=crud.create,
+        ) from None
+
+
+def sign_up(load, name="ada", **fields):
+    """Return a UserCreate."""
+    data = {"email": f"{name}@example.com", "username": name, "password": "Correct horse"}
+    return load("users.schemas").UserCreate(**data | fields)
+
+
+def new_item(load, **fields):
+    """Return an ItemCreate."""
+    return load("items.schemas").ItemCreate(**{"title": "Lamp", "price": "9.90"} | fields)
+
+
+@exercise("4.2")
+class TestCreate:
+    async def test_written(self, load, db):
+        """`create` returns the new row with its id, and the database has it at once"""
+        owner = await add_user(load, db)
+        crud = item_crud(load)
+        data = new_item(load, description="a lamp", url="https://example.com/lamp")
+        row = await create(crud, db, data, owner_id=owner.id)
+        did = "create(session, data, owner_id=1)"
+        is_row(row, crud.model, did, crud.create, hint="return the row that you made")
+        expect.that(
+            isinstance(inspect(row).identity, tuple),
+            did=did,
+            got="a row without an id",
+            expected="a row with the id that the database gave it",
+            why="the answer to a sign-up has an id, and an item needs the id of its owner",
+            hint=FLUSH,
+            at=crud.create,
+        )
+        got = {name: getattr(row, name) for name in ("title", "description", "url", "price", "owner_id")}
+        wanted = {
+            "title": "Lamp",
+            "description": "a lamp",
+            "url": "https://example.com/lamp",
+            "price": Decimal("9.90"),
+            "owner_id": owner.id,
+        }
+        reason = {
+            "why": "what the client sent would be lost or changed on its way",
+            "hint": "`self.model(**data.model_dump(...), **values)` takes every field, and the values of your code",
+        }
+        expect.equal(got, wanted, did=did, at=crud.create, **reason)
+        in_table = await stored(db, "SELECT title FROM items WHERE id = :id", id=row.id)
+        expect.equal(in_table, "Lamp", did="the title in the table after create", at=crud.create, **reason)
+
+    async def test_not_committed(self, load, db):
+        """`create` does not commit: after a rollback the row was never there"""
+        crud = user_crud(load)
+        await create(crud, db, sign_up(load), hashed_password="!")
+        expect.equal(
+            await survives_rollback(db, "SELECT count(*) FROM users"),
+            0,
+            did="rows in the table after create and session.rollback()",
+            why=HALF,
+            hint=NO_COMMIT,
+            at=crud.create,
+        )
+
+    async def test_open_transaction(self, load, db):
+        """What the caller wrote before create can still be rolled back afterwards"""
+        await add_user(load, db, "bob")
+        crud = user_crud(load)
+        await create(crud, db, sign_up(load), hashed_password="!")
+        expect.equal(
+            await survives_rollback(db, "SELECT count(*) FROM users"),
+            0,
+            did="rows in the table after another write, create and session.rollback()",
+            why=HALF,
+            hint=NO_COMMIT,
+            at=crud.create,
+        )
+
+    async def test_password(self, load, db):
+        """A sign-up stores the hash that your code gives, and the password nowhere"""
+        crud = user_crud(load)
+        row = await create(crud, db, sign_up(load), hashed_password="a hash")
+        is_row(row, crud.model, "create(session, data, hashed_password=...)", crud.create, hint="return the row")
+        expect.equal(
+            await stored(db, "SELECT hashed_password FROM users"),
+            "a hash",
+            did='the stored hash after create(session, data, hashed_password="a hash")',
+            why="the user could never sign in, or the password could be read by whoever reads the table",
+            hint="`**values` are columns too: hand them to self.model",
+            at=crud.create,
+        )
+        expect.that(
+            "Correct horse" not in [str(value) for value in vars(row).values()],
+            did="create(session, data, hashed_password=...)",
+            got="the row has the password in plain text",
+            expected="the password is nowhere in the row",
+            why="rows are logged, cached and shown; the password goes with them",
+            hint="leave the unstored fields out: `data.model_dump(exclude=self.unstored_fields)`",
+            at=crud.create,
+        )
+
+    async def test_unstored(self, load, db):
+        """Each field in unstored_fields is left out, whatever its name"""
+        base, item = load("db.crud").CRUDBase, load("items.models").Item
+        owner = await add_user(load, db)
+
+        class Gift(BaseModel):
+            title: str
+            wrapping: str
+
+        class GiftCRUD(base):
+            unstored_fields = {"wrapping"}  # noqa: RUF012 - as a learner writes it
+
+        crud = Face(GiftCRUD(item))
+        row = await create(crud, db, Gift(title="Cup", wrapping="red"), price=1, owner_id=owner.id)
+        expect.equal(
+            getattr(row, "title", None),
+            "Cup",
+            did='create with unstored_fields = {"wrapping"}',
+            why="a class for every table must not know the field names of one of them",
+            hint="use self.unstored_fields, not the word password",
+            at=crud.create,
+        )
+
+    async def test_duplicate(self, load, db):
+        """A second user with the same e-mail address, or with other capitals, raises IntegrityError in create"""
+        crud = user_crud(load)
+        await create(crud, db, sign_up(load), hashed_password="!")
+        await db.commit()
+        for email in ("ada@example.com", "Ada@Example.com"):
+            with expect.raising(
+                IntegrityError,
+                did=f'create for "{email}" beside "ada@example.com"',
+                why="the error must rise here: later nobody knows which write it belongs to",
+                hint="flush in create, and do not catch the error: the caller turns it into an answer",
+                at=crud.create,
+            ):
+                await create(crud, db, sign_up(load, email=email, username="eve"), hashed_password="!")
+            await db.rollback()
+
+
+# ---------------------------------------------------------------------------------------------------------------- 4.3
+
+
+async def a_lamp(load, db):
+    """Store and commit one item with all fields, and return it."""
+    lamp = {"title": "Lamp", "description": "a lamp", "url": "https://example.com", "price": Decimal(20)}
+    (row,) = await add_items(load, db, [lamp])
+    await db.commit()
+    return row
+
+
+def fields_of(row):
+    """Return what a client may change."""
+    return {name: getattr(row, name) for name in ("title", "description", "url", "price")}
+
+
+def item_update(load, **sent):
+    """Return an ItemUpdate."""
+    return load("items.schemas").ItemUpdate(**sent)
+
+
+@exercise("4.3")
+class TestUpdate:
+    async def test_only_what_was_sent(self, load, db):
+        """Fields that were not sent keep their values"""
+        row, crud = await a_lamp(load, db), item_crud(load)
+        for sent in ({"price": "25"}, {"title": "Big lamp"}, {"title": "Big lamp", "price": "25"}, {}):
+            await db.refresh(row)
+            data = item_update(load, **sent)
+            wanted = fields_of(row) | data.model_dump(exclude_unset=True)
+            reason = {
+                "did": f"update(session, lamp, ItemUpdate({', '.join(f'{k}={v!r}' for k, v in sent.items())}))",
+                "why": "a client that changes its price loses its description, or gets a 500 for the title",
+                "hint": "take only what was sent: `data.model_dump(exclude_unset=True, ...)`",
+                "at": crud.update,
+            }
+            try:
+                await crud.update(db, row, data)
+            except IntegrityError as error:
+                raise expect.Wrong(got=f"it raised {said(error)}", expected="the other fields stay", **reason) from None
+            expect.equal(fields_of(row), wanted, **reason)
+            await db.rollback()
+
+    async def test_null(self, load, db):
+        """A null that was sent empties the field"""
+        row, crud = await a_lamp(load, db), item_crud(load)
+        await crud.update(db, row, item_update(load, description=None))
+        expect.equal(
+            row.description,
+            None,
+            did="the description after update(session, lamp, ItemUpdate(description=None))",
+            why="an owner who deletes a text gets a 200, and the text is still there",
+            hint="sent is not the same as not None: exclude_unset, not exclude_none and no `if value is not None`",
+            at=crud.update,
+        )
+
+    async def test_written(self, load, db):
+        """The change is in the database when update returns, and the row is returned"""
+        row, crud = await a_lamp(load, db), item_crud(load)
+        returned = await crud.update(db, row, item_update(load, title="Big lamp"))
+        expect.equal(
+            await stored(db, "SELECT title FROM items"),
+            "Big lamp",
+            did="the title in the table after update",
+            why="the database's rules are checked at the flush; later nobody knows which write broke one",
+            hint=FLUSH + ". Assign with setattr: the session does not see changes of row.__dict__",
+            at=crud.update,
+        )
+        expect.that(
+            returned is row,
+            did="update(session, lamp, data)",
+            got=kind(returned),
+            expected="the row that was changed",
+            why="the route answers with the changed row",
+            hint="end with `return row`",
+            at=crud.update,
+        )
+
+    async def test_not_committed(self, load, db):
+        """`update` does not commit: after a rollback the old values are back"""
+        row, crud = await a_lamp(load, db), item_crud(load)
+        await crud.update(db, row, item_update(load, title="Big lamp"))
+        expect.equal(
+            await survives_rollback(db, "SELECT title FROM items"),
+            "Lamp",
+            did="the title in the table after update and session.rollback()",
+            why=HALF,
+            hint=NO_COMMIT,
+            at=crud.update,
+        )
+
+    async def test_values(self, load, db):
+        """What your code gives as values is set too, and wins over the client's field"""
+        row, crud = await a_lamp(load, db), item_crud(load)
+        await crud.update(db, row, item_update(load, title="Big", price="25"), price=Decimal(30))
+        expect.equal(
+            (row.title, row.price),
+            ("Big", Decimal(30)),
+            did="title and price after update(session, lamp, ItemUpdate(title='Big', price=25), price=30)",
+            why="what your code decides, such as a new hash, must not depend on what a client sends",
+            hint="unite both dicts, values last: `(sent | values).items()`",
+            at=crud.update,
+        )
+
+    async def test_password(self, load, db):
+        """A new password never reaches the row: its hash does"""
+        user, crud = await add_user(load, db), user_crud(load)
+        data = load("users.schemas").AdminUserUpdate(password="Better horse")
+        await crud.update(db, user, data, hashed_password="a new hash")
+        reason = {
+            "why": "rows are logged, cached and shown; the password goes with them",
+            "hint": "leave the unstored fields out: `exclude=self.unstored_fields`",
+            "at": crud.update,
+        }
+        did = 'update(session, user, AdminUserUpdate(password=...), hashed_password="a new hash")'
+        expect.equal(user.hashed_password, "a new hash", did=did, **reason)
+        expect.that(
+            "password" not in vars(user),
+            did=did,
+            got="the row has an attribute password, in plain text",
+            expected="only the hash is set",
+            **reason,
+        )
+
+    async def test_duplicate(self, load, db):
+        """An e-mail address that is taken raises IntegrityError in update"""
+        await add_user(load, db, "bob")
+        user, crud = await add_user(load, db, "eve"), user_crud(load)
+        with expect.raising(
+            IntegrityError,
+            did='update(session, eve, UserUpdate(email="Bob@example.com")) beside bob@example.com',
+            why="the error must rise here: later nobody knows which write it belongs to",
+            hint="flush in update, and do not catch the error: the caller turns it into an answer",
+            at=crud.update,
+        ):
+            await crud.update(db, user, load("users.schemas").UserUpdate(email="Bob@example.com"))
+
+
+# ---------------------------------------------------------------------------------------------------------------- 4.4
+
+
+@exercise("4.4")
+class TestDeleteAndCount:
+    async def test_delete(self, load, db):
+        """`delete` removes the row from the table at once, and no other"""
+        _, row, _ = await add_items(load, db, [{"title": "a"}, {"title": "b"}, {"title": "c"}])
+        await db.commit()
+        crud = items_of(load)
+        await crud.delete(db, row)
+        left = await stored(db, "SELECT group_concat(title) FROM (SELECT title FROM items ORDER BY id)")
+        expect.equal(
+            left,
+            "a,c",
+            did="the titles in the table after delete of b, of a, b, c",
+            why="the client hears 204, and the row is still there; an error would come too late to be told",
+            hint="`await session.delete(row)` only marks the row; `await session.flush()` sends the DELETE",
+            at=crud.delete,
+        )
+
+    async def test_delete_is_not_committed(self, load, db):
+        """`delete` does not commit: after a rollback the row is back"""
+        (row,) = await add_items(load, db, [{}])
+        await db.commit()
+        crud = items_of(load)
+        await crud.delete(db, row)
+        expect.equal(
+            await survives_rollback(db, "SELECT count(*) FROM items"),
+            1,
+            did="rows in the table after delete and session.rollback()",
+            why="a delete that belongs to a failed request stays, and nothing brings the row back",
+            hint=NO_COMMIT,
+            at=crud.delete,
+        )
+
+    async def test_count_all_pages(self, load, db):
+        """`count` counts the rows of all pages, as an int"""
+        crud = items_of(load)
+        reason = {
+            "why": "a reader is told a wrong number of pages, and never sees the last ones",
+            "hint": "count before you cut: the inner select has no limit and no offset",
+            "at": crud.count,
+        }
+        expect.equal(await crud.count(db), 0, did="count(session) of an empty table", **reason)
+        await add_items(load, db, [{} for _ in range(105)])
+        expect.equal(await crud.count(db), 105, did="count(session) with 105 rows", **reason)
+
+    async def test_count_where(self, load, db):
+        """`count` counts the rows that fit every condition"""
+        await add_items(load, db, [{"price": 1}, {"price": 5}, {"price": 5, "title": "Cup"}])
+        crud, item = items_of(load), load("items.models").Item
+        for where, wanted in (([item.price > 2], 2), ((item.price > 2, item.title == "Cup"), 1), ([item.price > 9], 0)):
+            expect.equal(
+                await crud.count(db, where=where),
+                wanted,
+                did=f"count(session, where=[{len(where)} condition(s)])",
+                why="the total under a search would be that of the whole table",
+                hint="`self.query().where(*where)`, as in get_multi",
+                at=crud.count,
+            )
+
+    async def test_count_hides(self, load, db):
+        """`count` leaves out the rows that query hides"""
+        await add_items(load, db, [{}, {"title": "hidden"}, {}])
+        crud = hiding(load)
+        expect.equal(
+            await crud.count(db),
+            2,
+            did="count(session) with three rows, one of them hidden by query",
+            why="the total would tell of deleted users, and the last page would be short",
+            hint="begin with `self.query()`, not with the table or select(self.model)",
+            at=crud.count,
+        )
+
+    async def test_the_database_counts(self, load, db, loaded):
+        """The database counts: no row is loaded"""
+        await add_items(load, db, [{} for _ in range(5)])
+        db.expunge_all()
+        crud = items_of(load)
+        await crud.count(db)
+        expect.equal(
+            len(loaded),
+            0,
+            did="rows loaded by count(session)",
+            why="counting a large table this way takes seconds and all your memory",
+            hint="let SQL count: `select(func.count()).select_from(...)`",
+            at=crud.count,
+        )
+
+
+# ---------------------------------------------------------------------------------------------------------------- 4.5
+
+
+async def two_users(load, db):
+    """Store and commit Ada and Bob; delete Ada softly."""
+    ada, bob = await add_user(load, db, "ada"), await add_user(load, db, "bob")
+    await db.commit()
+    crud = user_crud(load)
+    await crud.soft_delete(db, ada)
+    return ada, bob, crud
+
+
+@exercise("4.5")
+class TestSoftDelete:
+    async def test_row_stays(self, load, db):
+        """The row stays in the table, with the time of its deletion in UTC, and inactive"""
+        before = datetime.now(UTC)
+        ada, _, crud = await two_users(load, db)
+        reason = {"did": "soft_delete(session, ada)", "at": crud.soft_delete}
+        expect.equal(
+            await stored(db, "SELECT count(*) FROM users"),
+            2,
+            why="the items of the user go with the row, and the address is free for a stranger",
+            hint="set user.deleted_at; do not delete the row",
+            **reason,
+        )
+        found = await stored(db, "SELECT deleted_at FROM users WHERE id = 1")
+        expect.that(
+            found is not None,
+            got="deleted_at is NULL in the table",
+            expected="the time of the deletion",
+            why="the user is not deleted at all",
+            hint=f"set user.deleted_at = utc_now(), then {FLUSH.removeprefix('end with ')}",
+            **reason,
+        )
+        expect.that(
+            before - timedelta(seconds=1) <= ada.deleted_at <= datetime.now(UTC) + timedelta(seconds=1),
+            got=f"deleted_at is {ada.deleted_at}",
+            expected="the present time, in UTC",
+            why="nobody could say when the user left",
+            hint="utc_now() gives the present time",
+            **reason,
+        )
+        expect.equal(
+            await stored(db, "SELECT is_active FROM users WHERE id = 1"),
+            0,
+            why="a session that is still open would go on working",
+            hint="set user.is_active = False, before the flush",
+            **reason,
+        )
+
+    async def test_others_stay(self, load, db):
+        """Users that are not deleted are still found, and still active"""
+        _, bob, crud = await two_users(load, db)
+        db.expunge_all()
+        found = await crud.get(db, bob.id)
+        expect.that(
+            found is not None,
+            did="get of a user who is not deleted",
+            got="None",
+            expected="the user",
+            why="nobody is found any more",
+            hint="`is` compares in Python, at once; write `User.deleted_at.is_(None)`",
+            at=crud.query,
+        )
+        expect.equal(
+            (found.is_active, found.deleted_at),
+            (True, None),
+            did="is_active and deleted_at of a user who is not deleted",
+            why="a person who did nothing is locked out",
+            hint="change only the user that you are given",
+            at=crud.soft_delete,
+        )
+
+    async def test_hidden(self, load, db):
+        """`get`, `get_multi` and `count` no longer know the deleted user"""
+        ada, bob, crud = await two_users(load, db)
+        ada_id, bob_id = ada.id, bob.id
+        db.expunge_all()
+        reason = {
+            "why": "a deleted person still appears in lists and can be read, changed and signed in",
+            "hint": "override query once; every read of CRUDBase begins with it",
+            "at": crud.query,
+        }
+        expect.equal(await crud.get(db, ada_id), None, did="get of a deleted user", **reason)
+        expect.equal(await ids_on_page(crud, db), [bob_id], did="get_multi beside a deleted user", **reason)
+        expect.equal(await crud.count(db), 1, did="count of one user and a deleted one", **reason)
+        strange = await crud.get_multi(db, where=[load("users.models").User.username == "ada"])
+        expect.equal(strange, [], did='get_multi with where "the name is ada"', **reason)
+
+    async def test_inactive_is_not_deleted(self, load, db):
+        """A user who is only inactive is still found"""
+        bob = await add_user(load, db, "bob", is_active=False)
+        crud = user_crud(load)
+        expect.that(
+            await crud.get(db, bob.id) is not None,
+            did="get of an inactive user who is not deleted",
+            got="None",
+            expected="the user",
+            why="an admin who switches a user off could never switch that user on again",
+            hint="hide by deleted_at alone",
+            at=crud.query,
+        )
+
+    async def test_address_stays_taken(self, load, db):
+        """The e-mail address and the user name stay taken"""
+        ada, _, crud = await two_users(load, db)
+        expect.equal(
+            (ada.email, ada.username),
+            ("ada@example.com", "ada"),
+            did="e-mail address and user name after soft_delete",
+            why="a stranger could sign up with them, and receive what is meant for the old owner",
+            hint="change deleted_at and is_active, nothing else",
+            at=crud.soft_delete,
+        )
+        await db.commit()
+        for name, taken in (("email", "ada@example.com"), ("username", "ada")):
+            with expect.raising(
+                IntegrityError,
+                did=f"create with the {name} of a deleted user",
+                why="a stranger could take the place of the old owner",
+                hint="keep the row: the unique index does the rest",
+                at=crud.soft_delete,
+            ):
+                await crud.create(db, sign_up(load, "eve", **{name: taken}), hashed_password="!")
+            await db.rollback()
+
+    async def test_not_committed(self, load, db):
+        """`soft_delete` does not commit: after a rollback the user is back"""
+        _, _, crud = await two_users(load, db)
+        expect.equal(
+            await survives_rollback(db, "SELECT count(*) FROM users WHERE deleted_at IS NULL"),
+            2,
+            did="users that are not deleted, after soft_delete and session.rollback()",
+            why=HALF.replace("half of a sign-up is stored", "the user is gone although the request failed"),
+            hint=NO_COMMIT,
+            at=crud.soft_delete,
+        )
+
+
+# ---------------------------------------------------------------------------------------------------------------- 4.6
+
+
+async def by_email(load, db, email):
+    """Call get_by_email, and return the name of the user that it finds, or None."""
+    crud = user_crud(load)
+    did = f'get_by_email(session, "{email}")'
+    try:
+        found = await crud.get_by_email(db, email)
+    except SQLAlchemyError as error:
+        raise expect.Wrong(
+            did=did,
+            got=f"it raised {said(error)}",
+            expected="the user or None",
+            why="this would be a 500 at the login form",
+            hint="compare with `User.email == ...`, which sends a parameter; session.scalar gives None for no row",
+            at=crud.get_by_email,
+        ) from None
+    if found is None:
+        return None
+    return is_row(found, load("users.models").User, did, crud.get_by_email).username
+
+
+@exercise("4.6")
+class TestByEmail:
+    async def test_found(self, load, db):
+        """The user with the address is found, an unknown address gives None"""
+        await add_user(load, db, "ada")
+        await add_user(load, db, "bob")
+        for email, wanted in (("bob@example.com", "bob"), ("ada@example.com", "ada"), ("eve@example.com", None)):
+            expect.equal(
+                await by_email(load, db, email),
+                wanted,
+                did=f'get_by_email(session, "{email}")',
+                why="a person signs in as somebody else, or not at all",
+                hint="compare the column with the address: `User.email == ...`",
+                at=user_crud(load).get_by_email,
+            )
+
+    async def test_spelling(self, load, db):
+        """Capital letters and spaces around the address do not matter: B@x is b@x"""
+        await add_user(load, db, "bob")
+        await add_user(load, db, "weiß")
+        for email, wanted in (
+            ("Bob@Example.COM", "bob"),
+            (" bob@example.com ", "bob"),
+            ("bob@example.com\n", "bob"),
+            ("Weiß@example.com", "weiß"),
+        ):
+            expect.equal(
+                await by_email(load, db, email),
+                wanted,
+                did=f"get_by_email(session, {email!r})",
+                why="a telephone writes a capital letter or a space, and its owner cannot sign in",
+                hint="fold the question as the model folds what it stores: `email.strip().lower()`",
+                at=user_crud(load).get_by_email,
+            )
+
+    async def test_no_pattern(self, load, db):
+        """% and _ are plain characters: they never stand for others"""
+        await add_user(load, db, "axb")
+        for email in ("a_b@example.com", "%", "%@example.com", "a%"):
+            expect.equal(
+                await by_email(load, db, email),
+                None,
+                did=f'get_by_email(session, "{email}") with axb@example.com stored',
+                why="somebody signs in and is somebody else",
+                hint="like and ilike compare with a pattern; compare with == and fold the case in Python",
+                at=user_crud(load).get_by_email,
+            )
+
+    async def test_no_sql(self, load, db):
+        """A text with a quote is an address like any other"""
+        await add_user(load, db, "bob")
+        await add_user(load, db, "o'neil")
+        for email, wanted in (("x' OR '1'='1", None), ("' OR 1=1 --", None), ("o'neil@example.com", "o'neil")):
+            expect.equal(
+                await by_email(load, db, email),
+                wanted,
+                did=f'get_by_email(session, "{email}")',
+                why="a stranger's text becomes a command to your database: anybody signs in as the first user",
+                hint="no f-string and no text(): `User.email == ...` sends the value as a parameter",
+                at=user_crud(load).get_by_email,
+            )
+
+    async def test_deleted(self, load, db):
+        """A deleted user is not found"""
+        await add_user(load, db, "ada", deleted_at=datetime.now(UTC))
+        expect.equal(
+            await by_email(load, db, "ada@example.com"),
+            None,
+            did="get_by_email with the address of a deleted user",
+            why="a deleted person could sign in",
+            hint="begin with `self.query()`, which hides deleted users",
+            at=user_crud(load).get_by_email,
+        )
+
+
+# ---------------------------------------------------------------------------------------------------------------- 4.7
+
+
+async def items_of_many(load, db, number):
+    """Store and commit one item for each of a number of users; forget the objects."""
+    for at in range(number):
+        owner = await add_user(load, db, f"user{at}")
+        await add_items(load, db, [{"title": f"of user{at}"}], owner)
+    await db.commit()
+    db.expunge_all()
+
+
+async def with_owner(load, db, **wanted):
+    """Call get_multi_with_owner, and return its items."""
+    crud = item_crud(load)
+    did = "get_multi_with_owner(session)"
+    try:
+        found = await crud.get_multi_with_owner(db, **wanted)
+    except (InvalidRequestError, MissingGreenlet, OverflowError) as error:
+        raise expect.Wrong(
+            did=did,
+            got=f"it raised {said(error)}",
+            expected="a list of items with their owners",
+            why="the page of items would be a 500",
+            hint="hand `selectinload(Item.owner)` to self.get_multi as an option; it loads owners and keeps the bounds",
+            at=crud.get_multi_with_owner,
+        ) from None
+    is_rows(found, crud.model, did, crud.get_multi_with_owner)
+    return found
+
+
+@exercise("4.7")
+class TestWithOwner:
+    async def test_owners(self, load, db):
+        """Each item has its own owner loaded"""
+        await items_of_many(load, db, 3)
+        crud = item_crud(load)
+        reason = {
+            "did": "item.owner, after get_multi_with_owner(session)",
+            "why": "lazy loading is off: the page of items would be a 500",
+            "hint": "load the owner with the query: `options=[selectinload(Item.owner)]`",
+            "at": crud.get_multi_with_owner,
+        }
+        for item in await with_owner(load, db):
+            try:
+                name = item.owner.username
+            except (InvalidRequestError, MissingGreenlet) as error:
+                raise expect.Wrong(got=f"it raised {said(error)}", expected="the owner", **reason) from None
+            expect.equal(f"of {name}", item.title, **reason)
+
+    async def test_statements(self, load, db, statements):
+        """Ten items of ten owners take at most two statements"""
+        await items_of_many(load, db, 10)
+        statements.clear()
+        await with_owner(load, db)
+        expect.that(
+            len(statements) <= 2,
+            did="get_multi_with_owner(session) for ten items of ten owners",
+            got=f"{len(statements)} SQL statements",
+            expected="at most 2, however many items there are",
+            why="N+1: each row costs a way to the database, so a page of 100 takes 101 of them",
+            hint="ask for the owners with the list, by selectinload or joinedload; no query in a loop",
+            at=item_crud(load).get_multi_with_owner,
+        )
+
+    async def test_page(self, load, db):
+        """`skip` and `limit` are handed on, and the order is by id"""
+        await items_of_many(load, db, 22)
+        crud = item_crud(load)
+        await db.execute(text("PRAGMA reverse_unordered_selects = ON"))
+        reason = {
+            "why": "the list would begin anew on each page, or never end",
+            "hint": "call `self.get_multi(session, skip=skip, limit=limit, options=...)`",
+            "at": crud.get_multi_with_owner,
+        }
+        for wanted, ids in (({}, [*range(1, 21)]), ({"skip": 3, "limit": 2}, [4, 5]), ({"skip": 20}, [21, 22])):
+            found = [item.id for item in await with_owner(load, db, **wanted)]
+            expect.equal(found, ids, did=f"the ids of get_multi_with_owner(session, {wanted})", **reason)
+
+    async def test_bounds(self, load, db):
+        """The bounds of get_multi hold here too"""
+        await add_items(load, db, [{} for _ in range(105)])
+        crud, most = item_crud(load), load("db.crud").MAX_LIMIT
+        for limit, size in ((HUGE, most), (10**6, most), (-1, 0)):
+            expect.equal(
+                len(await with_owner(load, db, limit=limit)),
+                size,
+                did=f"the number of items of get_multi_with_owner(session, limit={limit}), with 105 in the table",
+                why="one request could make your process load the whole table",
+                hint="do not write the query anew: self.get_multi keeps the bounds",
+                at=crud.get_multi_with_owner,
+            )
+
+
+# ---------------------------------------------------------------------------------------------------------------- 4.8
+
+
+async def found_by(load, db, q):
+    """Search users, and return the names of those who match."""
+    crud = user_crud(load)
+    condition = crud.matches(q)
+    did = f'user_crud.matches("{q}")'
+    expect.that(
+        hasattr(condition, "self_group"),
+        did=did,
+        got=kind(condition),
+        expected="a condition for where=[...]",
+        why="get_multi and count both need it: the page and its total",
+        hint="return the condition itself: `or_(...)`; no await, no session, no select",
+        at=crud.matches,
+    )
+    try:
+        found = await crud.get_multi(db, where=[condition])
+        total = await crud.count(db, where=[condition])
+    except SQLAlchemyError as error:
+        raise expect.Wrong(
+            did=did,
+            got=f"it raised {said(error)}",
+            expected="a condition that the database can answer",
+            why="a search for a quote would be a 500, and worse: the text is read as SQL",
+            hint="no f-string and no text(): a column's icontains sends the value as a parameter",
+            at=crud.matches,
+        ) from None
+    expect.equal(total, len(found), did=f"count with {did}, beside get_multi", at=crud.matches)
+    return [user.username for user in found]
+
+
+@exercise("4.8")
+class TestSearch:
+    @pytest.fixture
+    async def people(self, load, db):
+        """Four users."""
+        await add_user(load, db, "ada", full_name="Ada Lovelace")
+        await add_user(load, db, "bob", full_name="100 % Bob", email="robert@mail.example")
+        await add_user(load, db, "c_d", full_name=None)
+        await add_user(load, db, "eve", full_name="Eve O'Neil")
+
+    async def test_columns(self, load, db, people):
+        """The text is looked for in the e-mail address, the user name and the full name"""
+        for q, wanted in (("robert", ["bob"]), ("d@ex", ["c_d"]), ("lace", ["ada"]), ("zzz", []), ("a L", ["ada"])):
+            expect.equal(
+                await found_by(load, db, q),
+                wanted,
+                did=f'users found by matches("{q}")',
+                why="an admin does not find a person who is there",
+                hint="or_ unites three conditions: one each for User.email, User.username, User.full_name",
+                at=user_crud(load).matches,
+            )
+
+    async def test_case(self, load, db, people):
+        """Case does not matter, on PostgreSQL neither, where LIKE is strict"""
+        await db.execute(text("PRAGMA case_sensitive_like = ON"))
+        for q, wanted in (("LOVE", ["ada"]), ("ROBERT", ["bob"]), ("EVE", ["eve"]), ("love", ["ada"])):
+            expect.equal(
+                await found_by(load, db, q),
+                wanted,
+                did=f'users found by matches("{q}"), with a LIKE that minds the case as PostgreSQL\'s does',
+                why="it works on your machine and not where the users are",
+                hint="use icontains, not contains or like",
+                at=user_crud(load).matches,
+            )
+
+    async def test_no_sql(self, load, db, people):
+        """A quote is a character like all others"""
+        for q, wanted in (("O'N", ["eve"]), ("' OR '1'='1", []), ("zzz%' OR 1=1 --", [])):
+            expect.equal(
+                await found_by(load, db, q),
+                wanted,
+                did=f'users found by matches("{q}")',
+                why="a stranger's text becomes a command to your database",
+                hint="no f-string and no text(): a column's icontains sends the value as a parameter",
+                at=user_crud(load).matches,
+            )
+
+    async def test_wildcards(self, load, db, people):
+        """% and _ are characters like all others"""
+        for q, wanted in (("%", ["bob"]), ("_", ["c_d"]), ("0 %", ["bob"]), ("a%l", []), ("/", [])):
+            expect.equal(
+                await found_by(load, db, q),
+                wanted,
+                did=f'users found by matches("{q}")',
+                why="a search for 100 % finds everybody",
+                hint="`icontains(text, autoescape=True)` makes % and _ plain",
+                at=user_crud(load).matches,
+            )
+
+    async def test_deleted(self, load, db, people):
+        """Deleted users are not found"""
+        await add_user(load, db, "adam", deleted_at=datetime.now(UTC))
+        expect.equal(
+            await found_by(load, db, "ada"),
+            ["ada"],
+            did='users found by matches("ada"), beside a deleted adam',
+            why="a deleted person comes back through the search",
+            hint="return a condition only; get_multi adds it to the query that hides deleted users",
+            at=user_crud(load).matches,
+        )
