@@ -2,8 +2,4 @@
 
 from fastapi import APIRouter
 
-from app.users.router import router as users_router
-
 api_router = APIRouter()
-
-api_router.include_router(users_router)

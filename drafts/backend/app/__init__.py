@@ -1,0 +1,1 @@
+"""The users, auth and items backend: an async web API built with FastAPI."""

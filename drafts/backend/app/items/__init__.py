@@ -1,0 +1,1 @@
+"""Items: things with a price, each owned by one user."""

@@ -1,0 +1,1 @@
+"""Users: who they are, and the rules for creating and changing them."""

@@ -1,0 +1,814 @@
+"""Checks of chapter 06: what is answered is saved, and what goes wrong is told."""
+
+import asyncio
+import logging
+from contextlib import contextmanager
+
+from fastapi import HTTPException
+from fastapi.responses import StreamingResponse
+from sqlalchemy import event, func, select
+from sqlalchemy.orm import Session
+
+from workbook import expect
+from workbook.checks import exercise
+
+USERS = "/api/v1/users"
+ADA = {"email": "ada@example.com", "username": "ada", "password": "Correct horse"}
+BOB = {"email": "bob@example.com", "username": "bob", "password": "Correct horse"}
+RACE = "sqlite+aiosqlite:///race.db"
+SECRET = "hunter2"
+
+
+@contextmanager
+def full_disk():
+    """Let every commit of the app fail."""
+
+    def fail(_session):
+        raise OSError("no space left on device")
+
+    event.listen(Session, "before_commit", fail)
+    try:
+        yield
+    finally:
+        event.remove(Session, "before_commit", fail)
+
+
+async def count_users(load, sessions, **columns):
+    """Count the stored users with these values, deleted ones too."""
+    user = load("users.models").User
+    async with sessions() as session:
+        return await session.scalar(select(func.count()).select_from(user).filter_by(**columns))
+
+
+async def created(api, body):
+    """Create a user; return the id."""
+    answer = await api.post(USERS, json=body)
+    expect.status(answer, 201, why="a request with good data would fail", hint="finish chapter 05 first")
+    return expect.body(answer)["id"]
+
+
+def error_body(answer, status, code, **reason):
+    """Expect the one error body; return it."""
+    expect.status(answer, status, **reason)
+    body = expect.body(answer, **reason)
+    keys = set(body) if isinstance(body, dict) else set()
+    missing = [name for name in ("detail", "code", "request_id") if name not in keys]
+    expect.that(
+        not missing,
+        got=f"the body lacks {', '.join(missing)}: {expect.shown(body)}",
+        expected="detail, code and request_id",
+        response=answer,
+        **reason,
+    )
+    for name, right, wanted in (
+        ("detail", isinstance(body["detail"], str) and bool(body["detail"]), "a text"),
+        ("code", body["code"] == code, repr(code)),
+        ("request_id", body["request_id"] == answer.headers.get("X-Request-ID"), "the id of the header X-Request-ID"),
+    ):
+        expect.that(
+            right is True,
+            got=f"{name}: {expect.shown(body[name])}",
+            expected=f"{name}: {wanted}",
+            response=answer,
+            **reason,
+        )
+    return body
+
+
+# ---------------------------------------------------------------------------------------------------------------- 6.1
+
+LOST = {
+    "why": "the client is told that all is well, and nothing was saved",
+    "hint": 'Depends(get_session, scope="function"): the commit comes before the answer',
+}
+
+
+@exercise("6.1")
+class TestLostCommit:
+    async def test_create(self, load, api):
+        """When the commit fails, a new user is a 500 and is not there"""
+        with full_disk():
+            answer = await api.post(USERS, json=ADA)
+        expect.status(answer, 500, **LOST)
+        expect.equal(await count_users(load, api.sessions, username="ada"), 0, did="the users named ada")
+
+    async def test_change_and_delete(self, api):
+        """When the commit fails, a change and a deletion are a 500 too"""
+        user_id = await created(api, ADA)
+        with full_disk():
+            expect.status(await api.patch(f"{USERS}/{user_id}", json={"full_name": "Ada"}), 500, **LOST)
+            expect.status(await api.delete(f"{USERS}/{user_id}"), 500, **LOST)
+        expect.status(await api.get(f"{USERS}/{user_id}"), 200, why="the user is still there", hint=LOST["hint"])
+
+    async def test_success(self, load, api):
+        """When the commit works, the answer is 201 and the user is there"""
+        answer = await api.post(USERS, json=ADA)
+        reason = {
+            "why": "a request with good data would fail, or its row would be lost",
+            "hint": "keep the commit below the yield of get_session",
+        }
+        expect.status(answer, 201, **reason)
+        expect.equal(await count_users(load, api.sessions, username="ada"), 1, did="the users named ada", **reason)
+
+    async def test_the_app_goes_on(self, api):
+        """After a failed commit the next request works"""
+        with full_disk():
+            await api.post(USERS, json=ADA)
+        answer = await api.post(USERS, json=ADA)
+        expect.status(
+            answer,
+            201,
+            why="one bad moment would break the app until somebody restarts it",
+            hint="keep the `async with` around the yield: it closes the session, also after a failed commit",
+        )
+
+    async def test_one_transaction(self, load, api):
+        """The session stays one transaction: an error after a write undoes the write"""
+        service_dep = load("users.dependencies").UserServiceDep
+
+        @api.app.post("/probe")
+        async def probe(data: load("users.schemas").UserCreate, service: service_dep) -> None:
+            await service.create(data)
+            raise HTTPException(418, "no")
+
+        await api.post("/probe", json=ADA)
+        expect.equal(
+            await count_users(load, api.sessions, username="ada"),
+            0,
+            did="the users named ada, after a route that created her and then failed",
+            why="half of a failed request would stay in the database",
+            hint="commit in one place only: get_session",
+        )
+
+    async def test_one_session(self, load, api):
+        """The service and the route share one session"""
+        session_dep, service_dep = load("db.session").SessionDep, load("users.dependencies").UserServiceDep
+        same = []
+
+        @api.app.get("/probe")
+        async def probe(session: session_dep, service: service_dep) -> None:
+            same.append(service.session is session)
+
+        await api.get("/probe")
+        expect.equal(
+            same,
+            [True],
+            did="service.session is session, in one request",
+            why="two sessions are two transactions: one may be saved without the other",
+            hint="keep SessionDep the one way to a session, without use_cache=False",
+        )
+
+
+# ---------------------------------------------------------------------------------------------------------------- 6.2
+
+TAKEN = {
+    "why": "the client hears that the server is broken, though it is the name that is taken",
+    "hint": "put the write into `with refuse_duplicates():`, in create and in update",
+}
+
+
+@exercise("6.2")
+class TestDuplicates:
+    async def test_email(self, api):
+        """An e-mail address that is taken is a 409, in any spelling"""
+        await created(api, ADA)
+        for email in ("ada@example.com", "ADA@Example.com"):
+            expect.status(await api.post(USERS, json=BOB | {"email": email}), 409, **TAKEN)
+
+    async def test_username(self, api):
+        """A user name that is taken is a 409"""
+        await created(api, ADA)
+        expect.status(await api.post(USERS, json=BOB | {"username": "Ada"}), 409, **TAKEN)
+
+    async def test_deleted(self, api):
+        """The address of a deleted user is a 409"""
+        user_id = await created(api, ADA)
+        await api.delete(f"{USERS}/{user_id}")
+        expect.status(
+            await api.post(USERS, json=ADA),
+            409,
+            why="queries hide deleted users, the table does not: the client would get a 500",
+            hint="do not ask whether the name is free; catch the IntegrityError of the write",
+        )
+
+    async def test_change(self, api):
+        """PATCH to a taken name is a 409, and nothing of the PATCH is saved"""
+        await created(api, ADA)
+        user_id = await created(api, BOB)
+        for taken in ({"username": "ada"}, {"email": "ada@example.com"}):
+            answer = await api.patch(f"{USERS}/{user_id}", json=taken | {"full_name": "Changed"})
+            expect.status(answer, 409, **TAKEN)
+        body = expect.body(await api.get(f"{USERS}/{user_id}"))
+        expect.equal(
+            (body.get("username"), body.get("full_name")),
+            ("bob", None),
+            did="the user after a PATCH that was refused",
+            why="half of a refused change would be saved",
+            hint="raise out of the service: only then get_session skips the commit",
+        )
+
+    async def test_twenty_at_once(self, load, open_api):
+        """Of 20 equal requests at the same moment one gets 201 and nineteen get 409"""
+        async with open_api(RACE) as api:
+            answers = await asyncio.gather(*(api.post(USERS, json=ADA) for _ in range(20)))
+            codes = sorted(answer.status_code for answer in answers)
+            found = ", ".join(f"{codes.count(code)} times {code}" for code in dict.fromkeys(codes))
+            expect.that(
+                codes == [201] + 19 * [409],
+                did=f"20 times POST {USERS} with the same body, at once",
+                got=found,
+                expected="1 times 201, 19 times 409",
+                why="between a question and the write another request can write: people see an error of the server",
+                hint="let the table decide: write, and turn its IntegrityError into UserExists",
+                at=load("users.service").UserService.create,
+            )
+            count = await count_users(load, api.sessions, username="ada")
+        expect.equal(count, 1, did="the users named ada, afterwards")
+
+    async def test_nothing_of_the_database(self, api):
+        """The answer shows nothing of the database"""
+        await created(api, ADA)
+        answer = await api.post(USERS, json=ADA)
+        text = answer.text.lower()
+        shown = [
+            word for word in ("unique", "insert", "sqlite", "users.", "integrityerror", "sqlalche") if word in text
+        ]
+        expect.that(
+            answer.status_code == 409 and not shown,
+            got=f"{answer.status_code} with {', '.join(shown) or answer.text}",
+            expected="409 with a text for people",
+            why="names of tables and statements help those who look for a hole, and nobody else",
+            hint="raise UserExists, without the text of the database's error",
+            response=answer,
+        )
+
+    async def test_other_errors(self, load, api, monkeypatch):
+        """Any other error stays a 500"""
+        user_id = await created(api, ADA)
+
+        async def broken(*_args, **_values):
+            raise RuntimeError("the database is on fire")
+
+        for name in ("create", "update"):
+            monkeypatch.setattr(load("users.crud").user_crud, name, broken)
+        reason = {
+            "why": "a client would be told to choose another name, again and again, while the server is broken",
+            "hint": "catch IntegrityError only: you can explain no other exception",
+        }
+        expect.status(await api.post(USERS, json=BOB), 500, **reason)
+        expect.status(await api.patch(f"{USERS}/{user_id}", json={"full_name": "Ada"}), 500, **reason)
+
+    async def test_the_app_goes_on(self, api):
+        """After a 409 the next request works, and a change without a conflict too"""
+        user_id = await created(api, ADA)
+        await api.post(USERS, json=ADA)
+        reason = {"why": "a request with good data would fail", "hint": "return what user_crud returns"}
+        answer = await api.patch(f"{USERS}/{user_id}", json={"full_name": "Ada Lovelace"})
+        expect.status(answer, 200, **reason)
+        expect.equal(expect.body(answer).get("full_name"), "Ada Lovelace", did="full_name in the answer", **reason)
+        expect.status(await api.post(USERS, json=BOB), 201, **reason)
+
+
+# ---------------------------------------------------------------------------------------------------------------- 6.3
+
+NAMES = {
+    "UserNotFound": ("NotFound", 404, "user_not_found", "There is no such user."),
+    "UserExists": ("Conflict", 409, "user_exists", "This e-mail or user name is already taken."),
+}
+
+
+@exercise("6.3")
+class TestDomainErrors:
+    def test_kind(self, load):
+        """UserNotFound is a kind of NotFound, UserExists a kind of Conflict"""
+        for name, (base, *_rest) in NAMES.items():
+            found = getattr(load("users.exceptions"), name)
+            expect.that(
+                isinstance(found, type) and issubclass(found, getattr(load("core.exceptions"), base)),
+                did=f"issubclass({name}, {base})",
+                got="False",
+                expected="True",
+                why="the handler knows only DomainError and its kinds; and code may want to catch every NotFound",
+                hint=f"class {name}({base}):",
+                at=found,
+            )
+
+    def test_no_http_exception(self, load):
+        """Neither is an HTTPException any more"""
+        for name in NAMES:
+            found = getattr(load("users.exceptions"), name)
+            expect.that(
+                not issubclass(found, HTTPException),
+                did=f"issubclass({name}, HTTPException)",
+                got="True",
+                expected="False",
+                why="FastAPI would answer by itself, without a code",
+                hint="take HTTPException out of the brackets behind the name",
+                at=found,
+            )
+
+    def test_values(self, load):
+        """Each has its status, its code and its text"""
+        for name, (_base, status, code, detail) in NAMES.items():
+            found = getattr(load("users.exceptions"), name)
+            reason = {
+                "why": "clients decide by the code what to do, and show the text to people",
+                "hint": "set `code` and `detail` in the class; the status comes from the base class",
+                "at": found,
+            }
+            error = found()
+            got = tuple(getattr(error, field, "(missing)") for field in ("status_code", "code", "detail"))
+            expect.equal(got, (status, code, detail), did=f"{name}(): status_code, code, detail", **reason)
+            expect.equal(str(error), detail, did=f"str({name}())", **reason)
+
+    async def test_conflict(self, api):
+        """A duplicate is a 409 with the code user_exists"""
+        await created(api, ADA)
+        error_body(
+            await api.post(USERS, json=ADA),
+            409,
+            "user_exists",
+            why="a program cannot tell this conflict from another one",
+            hint='class UserExists(Conflict): with code = "user_exists"',
+        )
+
+    async def test_not_found(self, load, api):
+        """Who raises UserNotFound anywhere gets a 404 with the code user_not_found"""
+
+        @api.app.get("/probe")
+        async def probe() -> None:
+            raise load("users.exceptions").UserNotFound
+
+        error_body(
+            await api.get("/probe"),
+            404,
+            "user_not_found",
+            why="a program cannot tell a missing user from a wrong address",
+            hint='class UserNotFound(NotFound): with code = "user_not_found"',
+        )
+
+    async def test_script(self, load, db):
+        """Without a server the service raises UserExists for a duplicate"""
+        service, data = load("users.service").UserService(db), load("users.schemas").UserCreate(**ADA)
+        await service.create(data)
+        with expect.raising(
+            load("users.exceptions").UserExists,
+            says="already taken",
+            did="service.create(data), a second time",
+            why="a script could not tell a taken name from any other error",
+            hint="keep the names of the classes: the service raises them",
+        ):
+            await service.create(data)
+
+
+# ---------------------------------------------------------------------------------------------------------------- 6.4
+
+
+@exercise("6.4")
+class TestOneBody:
+    async def test_unknown_path(self, api):
+        """An unknown path is a 404 with the code not_found"""
+        error_body(
+            await api.get("/api/v1/nowhere"),
+            404,
+            "not_found",
+            why="a client needs two ways to read errors, and has no id to ask about",
+            hint="in handle_http_exception: error_response(request, error.status_code, code, ...)",
+        )
+
+    async def test_wrong_method(self, api):
+        """A wrong method is a 405 with the code method_not_allowed, and keeps its header Allow"""
+        answer = await api.put(USERS)
+        error_body(
+            answer,
+            405,
+            "method_not_allowed",
+            why="a client cannot tell a wrong method from a wrong address",
+            hint="CODES has a code for each status",
+        )
+        expect.that(
+            "allow" in answer.headers,
+            got="no header Allow",
+            expected="the header Allow",
+            why="the standard asks for it: it says which methods there are",
+            hint="hand `headers` on to error_response",
+            response=answer,
+        )
+
+    async def test_any_http_exception(self, api):
+        """Any other HTTPException keeps status, text and headers, with the code http_error"""
+
+        @api.app.get("/probe")
+        async def probe() -> None:
+            raise HTTPException(418, "short and stout", {"X-Tea": "green"})
+
+        reason = {
+            "why": "what a library wants to tell the client would be lost",
+            "hint": 'CODES.get(error.status_code, "http_error"), str(error.detail), headers',
+        }
+        answer = await api.get("/probe")
+        body = error_body(answer, 418, "http_error", **reason)
+        expect.equal(body["detail"], "short and stout", did="detail", **reason)
+        expect.header(answer, "X-Tea", "green", **reason)
+
+    async def test_detail_is_text(self, api):
+        """A detail that is no text becomes text"""
+
+        @api.app.get("/probe")
+        async def probe() -> None:
+            raise HTTPException(418, {"tea": "green"})
+
+        error_body(
+            await api.get("/probe"),
+            418,
+            "http_error",
+            why="a client would have to look at the type before it can show the detail",
+            hint="str(error.detail)",
+        )
+
+    async def test_validation(self, api):
+        """A malformed request is a 422 with the code validation_error, and errors names every field"""
+        reason = {
+            "why": "a person would repair one field, send again, and only then hear of the next",
+            "hint": 'error_response(request, 422, "validation_error", ..., errors=public): an entry for each fault',
+        }
+        body = error_body(await api.post(USERS, json={"email": "ada"}), 422, "validation_error", **reason)
+        errors = body.get("errors")
+        entries = [error for error in errors if isinstance(error, dict)] if isinstance(errors, list) else []
+        fields = sorted(str(error["loc"][-1]) for error in entries if error.get("loc"))
+        expect.equal(fields, ["email", "password", "username"], did="the fields that errors names", **reason)
+        for error in entries:
+            expect.that(
+                isinstance(error.get("msg"), str) and isinstance(error.get("type"), str),
+                did="an entry of errors",
+                got=expect.shown(error),
+                expected="loc, msg and type",
+                why="a person reads msg, a program reads type",
+                hint='for key in ("loc", "msg", "type")',
+            )
+
+    async def test_the_password_stays_here(self, api):
+        """A refused password is not in the answer"""
+        for body in (ADA | {"password": "hunter2hunter2"}, [ADA | {"password": SECRET}]):
+            answer = await api.post(USERS, json=body)
+            expect.that(
+                answer.status_code == 422 and SECRET not in answer.text,
+                got=f"{answer.status_code} {expect.shown(answer.text)}",
+                expected="a 422 without the password",
+                why="it would stand in the logs of every proxy on the way, and people use a password elsewhere too",
+                hint="build new dicts with loc, msg and type; leave input and ctx here",
+                response=answer,
+            )
+
+    async def test_unreadable(self, api):
+        """A body that is no JSON, or no text, is a 422 too"""
+        for content in (b"{", b'"\xff"', b""):
+            answer = await api.post(USERS, content=content, headers={"Content-Type": "application/json"})
+            error_body(
+                answer,
+                422,
+                "validation_error",
+                why="a malformed request must look the same, however it is malformed",
+                hint="keep the lines that are given: they hand a 400 of the framework to validation_response",
+            )
+
+    async def test_half_a_character(self, api):
+        """A fault that quotes half a character can be answered"""
+        content = b'{"email": "\\ud800", "username": "\\ud800\\ud800", "password": "\\ud800"}'
+        answer = await api.post(USERS, content=content, headers={"Content-Type": "application/json"})
+        error_body(
+            answer,
+            422,
+            "validation_error",
+            why="some bytes in a body would be enough for a 500",
+            hint="answer with error_response, which can write everything",
+        )
+
+    async def test_own_errors(self, api):
+        """The errors of chapter 05 still come: 404 user_not_found, 409 user_exists"""
+        reason = {"why": "your own errors would lose their code", "hint": "leave handle_domain_error as it is"}
+        await created(api, ADA)
+        error_body(await api.get(f"{USERS}/987654"), 404, "user_not_found", **reason)
+        error_body(await api.post(USERS, json=ADA), 409, "user_exists", **reason)
+
+
+# ---------------------------------------------------------------------------------------------------------------- 6.5
+
+
+class Records(logging.Handler):
+    """Collects what the app logs."""
+
+    def __init__(self):
+        super().__init__()
+        self.records = []
+
+    def emit(self, record):
+        """Keep a record."""
+        self.records.append(record)
+
+
+@contextmanager
+def logged():
+    """Collect what the app logs in the block."""
+    handler, logger = Records(), logging.getLogger("app")
+    logger.addHandler(handler)
+    try:
+        yield handler.records
+    finally:
+        logger.removeHandler(handler)
+
+
+def message_of(record):
+    """Return a log record's message, or what is wrong with it."""
+    try:
+        return record.getMessage()
+    except (TypeError, ValueError) as error:
+        return f"(the message cannot be built: {error})"
+
+
+def add_broken(app):
+    """Add a route with a bug."""
+
+    @app.get("/broken")
+    async def broken() -> None:
+        raise RuntimeError(f"cannot reach postgresql://admin:{SECRET}@db")
+
+
+def add_stream(app):
+    """Add a route that fails when half of the answer is sent."""
+
+    async def parts():
+        yield b"half"
+        raise RuntimeError("too late")
+
+    @app.get("/stream")
+    async def stream() -> StreamingResponse:
+        return StreamingResponse(parts())
+
+
+async def raw_get(app, path):
+    """Send a GET without a client in between; return the messages and the exception that came out."""
+    sent = []
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "headers": [],
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 80),
+    }
+
+    waiting = [{"type": "http.request", "body": b"", "more_body": False}]
+
+    async def receive():
+        return waiting.pop() if waiting else await asyncio.Event().wait()
+
+    async def send(message):
+        sent.append(message)
+
+    try:
+        await app(scope, receive, send)
+    except Exception as error:
+        return sent, error
+    return sent, None
+
+
+@exercise("6.5")
+class TestUnexpected:
+    async def test_one_body(self, api):
+        """An unexpected exception is a 500 with the body of every error, code internal_error"""
+        add_broken(api.app)
+        error_body(
+            await api.get("/broken"),
+            500,
+            "internal_error",
+            why="a client cannot read a bare text as JSON, and has no id to ask about",
+            hint="await unexpected_error(Request(scope))(scope, receive, send_with_id)",
+        )
+
+    async def test_nothing_leaks(self, api):
+        """The body shows nothing of the exception"""
+        add_broken(api.app)
+        answer = await api.get("/broken")
+        shown = [word for word in (SECRET, "RuntimeError", "Traceback", "postgresql") if word in answer.text]
+        expect.that(
+            not shown and answer.status_code == 500,
+            got=f"{answer.status_code} with {', '.join(shown)}",
+            expected="500 without a word of the exception",
+            why="messages of exceptions hold addresses, passwords and statements",
+            hint="answer with unexpected_error, which has a text of its own",
+            response=answer,
+        )
+
+    async def test_log(self, api):
+        """The log has one error with the request id, the path and the traceback"""
+        add_broken(api.app)
+        with logged() as records:
+            answer = await api.get("/broken")
+        errors = [record for record in records if record.levelno >= logging.ERROR]
+        reason = {
+            "why": "the client can tell you an id, and you find nothing under it",
+            "hint": 'logger.exception("%s %s failed (request %s)", scope["method"], scope["path"], request_id)',
+            "response": answer,
+        }
+        expect.that(len(errors) == 1, got=f"{len(errors)} errors in the log", expected="one error", **reason)
+        record, request_id = errors[0], answer.headers.get("X-Request-ID", "(no header)")
+        text = f"{message_of(record)} {vars(record) if 'cannot be built' not in message_of(record) else ''}"
+        for what, word in (("request id", request_id), ("path", "/broken"), ("method", "GET")):
+            expect.that(
+                word in text,
+                got=f"the message: {message_of(record)}",
+                expected=f"the {what}, {word}",
+                **reason,
+            )
+        cause = record.exc_info[1] if record.exc_info else None
+        expect.that(
+            isinstance(cause, RuntimeError),
+            got="the record has no traceback",
+            expected="the traceback of the exception",
+            why="you would know that it failed, and not where",
+            hint="logger.exception in the except block adds the traceback; logger.error does not",
+            response=answer,
+        )
+
+    async def test_a_stream_breaks_off(self, open_api):
+        """When the answer has begun, the exception goes on, and no second answer is sent"""
+        async with open_api() as api:
+            add_stream(api.app)
+            with logged() as records:
+                sent, error = await raw_get(api.app, "/stream")
+        starts = [message["status"] for message in sent if message["type"] == "http.response.start"]
+        expect.that(
+            error is not None and starts == [200],
+            did="GET /stream, a route that fails when half of the answer is sent",
+            got=f"{'an exception' if error else 'no exception'}, and the answers {starts}",
+            expected="an exception, and the answers [200]",
+            why="the client would take half of a file for the whole, or find a second answer inside the first",
+            hint="after the log: `if started: raise`",
+            at=type(self)._middleware(api.app),
+        )
+        expect.that(
+            any(record.levelno >= logging.ERROR for record in records),
+            did="GET /stream, the log",
+            got="no error",
+            expected="an error",
+            why="nobody would ever hear of it",
+            hint="log first, then look at `started`",
+        )
+
+    @staticmethod
+    def _middleware(app):
+        found = [entry.cls for entry in app.user_middleware if entry.cls.__name__ == "RequestIdMiddleware"]
+        return found[0].__call__ if found else None
+
+    async def test_expected_errors(self, api):
+        """Errors that the app means to give stay as they are, and are no errors in the log"""
+        reason = {
+            "why": "a client would hear that the server is broken, where the request was wrong",
+            "hint": "leave the handlers alone: only what they did not handle arrives at the middleware",
+        }
+        with logged() as records:
+            error_body(await api.get(f"{USERS}/987654"), 404, "user_not_found", **reason)
+            error_body(await api.get("/api/v1/nowhere"), 404, "not_found", **reason)
+            error_body(await api.post(USERS, json={}), 422, "validation_error", **reason)
+        errors = [message_of(record) for record in records if record.levelno >= logging.ERROR]
+        expect.that(not errors, did="the log", got=", ".join(errors), expected="no error", **reason)
+
+    async def test_success(self, api):
+        """A request that works is answered as before, with its own request id"""
+        first, second = await api.get("/health"), await api.get("/health")
+        expect.json(first, {"status": "ok"}, why="nothing would work any more", hint="change only the except block")
+        expect.that(
+            "X-Request-ID" in first.headers and first.headers["X-Request-ID"] != second.headers.get("X-Request-ID"),
+            got="no id, or the same id twice",
+            expected="an id of its own for each request",
+            response=second,
+        )
+
+
+# ---------------------------------------------------------------------------------------------------------------- 6.6
+
+
+def replace_welcome(load, monkeypatch, welcome):
+    """Put a function in the place of send_welcome, wherever the router takes it from."""
+    for name in ("users.notifications", "users.router"):
+        load(name)
+        monkeypatch.setattr(f"app.{name}.send_welcome", welcome, raising=False)
+
+
+@exercise("6.6")
+class TestAfterTheCommit:
+    async def test_after_the_commit(self, load, open_api, monkeypatch):
+        """When the welcome is sent, another session can see the user already"""
+        seen = []
+        async with open_api(RACE) as api:
+
+            async def look(*_args, **_values):
+                seen.append(await count_users(load, api.sessions, username="ada"))
+
+            replace_welcome(load, monkeypatch, look)
+            answer = await api.post(USERS, json=ADA)
+            await asyncio.sleep(0.1)
+        expect.status(answer, 201, why="a good request would fail", hint="return the user, as before")
+        expect.equal(
+            seen,
+            [1],
+            did="the users that the welcome sees, one number for each welcome",
+            why="a task that looks the user up would find nobody, or no welcome is sent at all",
+            hint="background.add_task(send_welcome, user.id): it runs after the commit and the answer",
+            at=load("users.router").create_user,
+        )
+
+    async def test_the_id(self, load, api, monkeypatch):
+        """The welcome gets the id of the new user, and nothing else"""
+        given = []
+
+        async def remember(*args, **values):
+            given.extend([*args, *values.values()])
+
+        replace_welcome(load, monkeypatch, remember)
+        user_id = expect.body(await api.post(USERS, json=ADA)).get("id")
+        expect.equal(
+            given,
+            [user_id],
+            did="what send_welcome was given",
+            why="the session is closed by then: an object from it cannot load anything, and may be out of date",
+            hint="background.add_task(send_welcome, user.id): a plain number",
+            at=load("users.router").create_user,
+        )
+
+    async def test_a_failed_commit(self, load, api, monkeypatch):
+        """When the commit fails, no welcome is sent"""
+        given = []
+
+        async def remember(user_id):
+            given.append(user_id)
+
+        replace_welcome(load, monkeypatch, remember)
+        with full_disk():
+            answer = await api.post(USERS, json=ADA)
+        expect.status(answer, 500, **LOST)
+        expect.equal(
+            given,
+            [],
+            did="the welcomes that were sent, when the commit failed",
+            why="somebody who is no user would get a welcome",
+            hint="do not call send_welcome in the route; put it on the list of background tasks",
+            at=load("users.router").create_user,
+        )
+
+    async def test_a_conflict(self, load, api, monkeypatch):
+        """For a name that is taken no welcome is sent"""
+        given = []
+
+        async def remember(user_id):
+            given.append(user_id)
+
+        await created(api, ADA)
+        replace_welcome(load, monkeypatch, remember)
+        expect.status(await api.post(USERS, json=ADA), 409, **TAKEN)
+        expect.equal(given, [], did="the welcomes that were sent for a 409", hint="add the task after service.create")
+
+    async def test_the_client_does_not_wait(self, load, open_api, connect, monkeypatch):
+        """The answer is sent before the welcome"""
+        order = []
+
+        async def welcome(*_args, **_values):
+            order.append("welcome")
+
+        replace_welcome(load, monkeypatch, welcome)
+        async with open_api() as api:
+
+            async def watched(scope, receive, send):
+                async def note(message):
+                    if message["type"] == "http.response.body":
+                        order.append("answer")
+                    await send(message)
+
+                await api.app(scope, receive, note)
+
+            async with connect(watched, lifespan=False) as client:
+                answer = await client.post(USERS, json=ADA, headers=dict(api.headers))
+        expect.status(answer, 201, why="a good request would fail", hint="return the user, as before")
+        expect.equal(
+            order,
+            ["answer", "welcome"],
+            did="the order of the answer and the welcome",
+            why="people would wait for the mail server",
+            hint="background.add_task: FastAPI runs the task when the answer is out",
+            at=load("users.router").create_user,
+        )
+
+    async def test_same_answer(self, api):
+        """The answer is the same as before: 201, the public fields"""
+        answer = await api.post(USERS, json=ADA)
+        expect.status(answer, 201, why="a client reads 201 as: there is something new", hint="keep the decorator")
+        body = expect.body(answer)
+        got = (body.get("username"), "hashed_password" in body) if isinstance(body, dict) else body
+        expect.equal(got, ("ada", False), did="username, and whether a hash is shown", hint="keep response_model")
