@@ -20,7 +20,9 @@ def test_this_environment_is_well() -> None:
 def test_a_missing_and_an_outdated_package_are_found(root: Path) -> None:
     """A package that the lock pins and the environment lacks, or has in another version, is named with a repair."""
     lock = root / "requirements.lock"
-    lock.write_text("nosuchpackage==1.0 \\\n    --hash=sha256:0\npytest==0.1 \\\n    --hash=sha256:0\n", encoding="utf-8")
+    lock.write_text(
+        "nosuchpackage==1.0 \\\n    --hash=sha256:0\npytest==0.1 \\\n    --hash=sha256:0\n", encoding="utf-8"
+    )
     wrong = [one for one in doctor.diagnose(root) if not one.ok]
     text = " ".join(f"{one.name} {one.detail} {one.repair}" for one in wrong)
     assert "nosuchpackage" in text
