@@ -37,7 +37,8 @@ def build(root: Path, say: Say = lambda _text: None) -> list[str]:
         BuildError: a solved notebook does not run.
     """
     course = read_course(root, _cache(root))
-    written = [path for path, text in expected(root, course) if _write(root / path, text)]
+    made = dict(expected(root, course))
+    written = [path for path, text in made.items() if _write(root / path, text)]
     for chapter in course.chapters:
         if not _is_fresh(root, course, chapter):
             say(f"running {chapter.name}")
@@ -47,7 +48,7 @@ def build(root: Path, say: Say = lambda _text: None) -> list[str]:
                 _write(target, text)
                 written.append(f"solutions/{chapter.name}.ipynb")
             _mark_fresh(root, course, chapter)
-    written += [path for path in _strays(root, course) if _remove(root / path)]
+    written += [path for path in _strays(root, course, set(made)) if _remove(root / path)]
     return written
 
 
@@ -58,7 +59,8 @@ def stale(root: Path, *, run: bool = False) -> list[str]:
         run: also run every solved notebook whose result is not cached, and compare the outputs.
     """
     course = read_course(root, _cache(root))
-    found = [f"{path}: differs from its source" for path, text in expected(root, course) if _read(root / path) != text]
+    made = dict(expected(root, course))
+    found = [f"{path}: differs from its source" for path, text in made.items() if _read(root / path) != text]
     for chapter in course.chapters:
         target = root / "solutions" / f"{chapter.name}.ipynb"
         if not target.is_file():
@@ -73,7 +75,7 @@ def stale(root: Path, *, run: bool = False) -> list[str]:
             ]
             if not differing:
                 _mark_fresh(root, course, chapter)
-    return found + [f"{path}: no source makes it" for path in _strays(root, course)]
+    return found + [f"{path}: no source makes it" for path in _strays(root, course, set(made))]
 
 
 def expected(root: Path, course: Course) -> Iterator[tuple[str, str]]:
@@ -197,10 +199,9 @@ def _mark_fresh(root: Path, course: Course, chapter: Chapter) -> None:
     _write(_cache(root) / f"run-{chapter.name}", f"{_key(root, course, chapter)} {built}")
 
 
-def _strays(root: Path, course: Course) -> list[str]:
+def _strays(root: Path, course: Course, made: set[str]) -> list[str]:
     """Return built-looking files that no source makes."""
-    made = {path for path, _ in expected(root, course)}
-    made |= {f"solutions/{chapter.name}.ipynb" for chapter in course.chapters}
+    made = made | {f"solutions/{chapter.name}.ipynb" for chapter in course.chapters}
     found = [*root.glob("notebooks/*.ipynb"), *root.glob("solutions/*.ipynb")]
     found += root.glob("solutions/app/**/*.py")
     paths = sorted(path.relative_to(root).as_posix() for path in found)
