@@ -9,6 +9,8 @@ from fastapi.middleware.cors import CORSMiddleware
 
 from app.api import api_router
 from app.core.config import Settings, get_settings
+from app.core.pagination import TOTAL_COUNT_HEADER
+from app.db.session import open_database
 
 logger = logging.getLogger(__name__)
 
@@ -17,11 +19,13 @@ logger = logging.getLogger(__name__)
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Open what the app needs before the first request, close it after the last one."""
     logger.info("the app starts in stage %s", app.state.settings.stage)
-    app.state.ready = True
-    try:
-        yield
-    finally:
-        app.state.ready = False
+    async with open_database(app.state.settings) as session_factory:
+        app.state.session_factory = session_factory
+        app.state.ready = True
+        try:
+            yield
+        finally:
+            app.state.ready = False
 
 
 def add_cors(app: FastAPI, settings: Settings) -> None:
@@ -32,6 +36,7 @@ def add_cors(app: FastAPI, settings: Settings) -> None:
         allow_credentials="*" not in settings.cors_origins,
         allow_methods=["GET", "POST", "PATCH", "DELETE"],
         allow_headers=["Authorization", "Content-Type"],
+        expose_headers=[TOTAL_COUNT_HEADER],
     )
 
 

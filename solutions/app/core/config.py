@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
@@ -22,6 +22,13 @@ class Stage(StrEnum):
     DEVELOPMENT = "development"
     STAGING = "staging"
     PRODUCTION = "production"
+
+
+ASYNC_DRIVERS = {
+    "postgres": "postgresql+asyncpg",
+    "postgresql": "postgresql+asyncpg",
+    "sqlite": "sqlite+aiosqlite",
+}
 
 
 class Settings(BaseSettings):
@@ -94,6 +101,15 @@ class Settings(BaseSettings):
             if parts.scheme not in {"http", "https"} or not parts.netloc or origin != rebuilt:
                 raise ValueError(f"{origin!r} is not an origin such as https://example.com")
         return origins
+
+    database_url: str = Field("sqlite+aiosqlite:///app.db", repr=False)
+
+    @field_validator("database_url")
+    @classmethod
+    def choose_async_driver(cls, value: str) -> str:
+        """Read `postgresql://…` and `sqlite://…` as addresses for the async drivers."""
+        scheme, separator, rest = value.partition("://")
+        return ASYNC_DRIVERS.get(scheme, scheme) + separator + rest
 
 
 @lru_cache

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
@@ -14,6 +14,7 @@ from pydantic import (
     field_validator,
 )
 
+from app.core.pagination import PageParams
 from app.core.text import refuse_unstorable
 
 MAX_PASSWORD_BYTES = 72
@@ -110,3 +111,11 @@ class UserPublic(BaseModel):
     is_active: bool
     created_at: datetime
     updated_at: datetime
+
+
+class UserPage(PageParams):
+    """Which part of the list of users, and in which order."""
+
+    sort: Literal[
+        "id", "-id", "email", "-email", "username", "-username", "created_at", "-created_at"
+    ] = "id"

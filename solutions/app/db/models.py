@@ -1,0 +1,7 @@
+"""Every model in one place: importing this module makes all tables known to `Base.metadata`."""
+
+from app.db.base import Base
+from app.items.models import Item
+from app.users.models import User
+
+__all__ = ["Base", "Item", "User"]

@@ -1,0 +1,28 @@
+"""Queries about items."""
+
+from sqlalchemy import ColumnElement, or_
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import selectinload
+
+from app.db.crud import DEFAULT_LIMIT, CRUDBase
+from app.items.models import Item
+from app.items.schemas import ItemCreate, ItemUpdate
+
+
+class ItemCRUD(CRUDBase[Item, ItemCreate, ItemUpdate]):
+    """The queries of every table, and those that only items need."""
+
+    async def get_multi_with_owner(
+        self, session: AsyncSession, *, skip: int = 0, limit: int = DEFAULT_LIMIT
+    ) -> list[Item]:
+        """Return a page of items with their owners: two queries, however many items there are."""
+        load_owner = selectinload(Item.owner)
+        return await self.get_multi(session, skip=skip, limit=limit, options=[load_owner])
+
+    def matches(self, text: str) -> ColumnElement[bool]:
+        """Return the condition "text is part of the title or the description"."""
+        columns = (Item.title, Item.description)
+        return or_(*(column.icontains(text, autoescape=True) for column in columns))
+
+
+item_crud = ItemCRUD(Item)
