@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -164,12 +164,12 @@ def grade(
 ) -> None:
     """Grade a submission. Exit status 0 only when every exercise passes."""
     from workbook import grade as module
-    from workbook import report
+    from workbook import pool, report
 
     here = Context()
     chosen = here.course.select(names)
-    with here.worker, bar("grading", quiet=as_json) as step:
-        reports, submission = module.grade(here.course, here.worker, folder.absolute(), chosen, step)
+    with pool.opened(here.root) as workers, bar("grading", quiet=as_json) as step:
+        reports, submission = module.grade(here.course, workers, folder.absolute(), chosen, step)
     if junit:
         junit.write_text(report.as_junit(reports), encoding="utf-8")
     if as_json:
@@ -210,13 +210,12 @@ def verify(
     write: Annotated[bool, typer.Option("--write", help="Put the table into CONTRIBUTING.md.")] = False,
 ) -> None:
     """Prove the checks: stub, solution, wrong and right answers, mutants. Exit status 0 only when all holds."""
+    from workbook import pool
     from workbook import verify as module
-    from workbook.worker import Worker
 
     here = Context()
     chosen = here.course.select(names)
-    with bar("verifying", quiet=as_json) as step, ExitStack() as stack:
-        workers = [stack.enter_context(Worker(here.root)) for _ in range(max(2, os.cpu_count() or 2))]
+    with bar("verifying", quiet=as_json) as step, pool.opened(here.root) as workers:
         rows = module.Verifier(here.root, here.course, here.workspace.state_dir, workers).verify(chosen, step)
     if as_json:
         print(json.dumps([vars(row) for row in rows], indent=2))

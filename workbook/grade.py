@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from workbook import pool
 from workbook.assemble import CellError
 from workbook.chapter import Exercise
 from workbook.course import Course
@@ -103,7 +104,7 @@ def _assembled(notebooks: list[Path], target: Path) -> Submission:
 
 def grade(
     course: Course,
-    worker: Worker,
+    workers: Sequence[Worker],
     folder: Path,
     chosen: list[Exercise],
     step: Callable[[int, int], None] = lambda _done, _all: None,
@@ -112,7 +113,7 @@ def grade(
 
     Args:
         course: the index.
-        worker: a warm worker whose checks are the trusted ones.
+        workers: warm workers whose checks are the trusted ones; each checks one exercise at a time.
         folder: the submission.
         chosen: the exercises to check.
         step: told (done, all) after each exercise.
@@ -122,8 +123,11 @@ def grade(
     """
     reports: list[CheckReport] = []
     with opened(folder) as submission:
-        for exercise in chosen:
-            found = worker.check(course, exercise.id, submission.app)
+
+        def check(worker: Worker, exercise: Exercise) -> CheckReport:
+            return worker.check(course, exercise.id, submission.app)
+
+        for found in pool.spread(workers, check, chosen):
             found.package = submission.source
             reports.append(found)
             step(len(reports), len(chosen))

@@ -5,14 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import queue
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from workbook import release, report
+from workbook import pool, release, report
 from workbook.answers import Answer, read_answers
 from workbook.assemble import CellError
 from workbook.chapter import Chapter, Exercise
@@ -27,7 +25,7 @@ LIMIT = 10.0
 # modules of the engine that have no part in a verdict: a change there leaves the cache valid
 NO_PART = frozenset(
     {"build", "catchup", "cli", "client", "doctor", "grade", "lab", "magics", "notebook"}
-    | {"progress", "server", "show", "solution", "stable", "verify"}
+    | {"pool", "progress", "server", "show", "solution", "stable", "verify"}
 )
 
 
@@ -164,19 +162,7 @@ class Verifier:
         return read_answers(self.root / "tests" / "answers" / f"{chapter.name}.md", chapter)
 
     def _run(self, units: list[list[Trial]]) -> Iterator[list[tuple[Trial, Found]]]:
-        pool: queue.Queue[Worker] = queue.Queue()
-        for worker in self._workers:
-            pool.put(worker)
-
-        def one(unit: list[Trial]) -> list[tuple[Trial, Found]]:
-            worker = pool.get()
-            try:
-                return self._check(worker, unit)
-            finally:
-                pool.put(worker)
-
-        with ThreadPoolExecutor(len(self._workers)) as executor:
-            yield from executor.map(one, filter(None, units))
+        return pool.spread(self._workers, self._check, filter(None, units))
 
     def _check(self, worker: Worker, unit: list[Trial]) -> list[tuple[Trial, Found]]:
         """Check trials that share one package."""

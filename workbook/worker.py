@@ -47,6 +47,16 @@ PRELOADED = (
     "python_multipart",
     "uuid",
     "decimal",
+    # what the first use would import: a fork after it has them all
+    "anyio._backends._asyncio",
+    "pydantic.v1",
+    "sqlalchemy.dialects.sqlite.aiosqlite",
+    "packaging.version",
+    "concurrent.futures.thread",
+    "resource",
+    "tomllib",
+    "unittest",
+    "pdb",
 )
 GRACE, START = 3.0, 60.0
 CAN_FORK = hasattr(os, "fork") and not os.environ.get("WORKBOOK_NO_FORK")
@@ -310,7 +320,9 @@ def _environment() -> dict[str, str]:
 
 def serve() -> None:
     """Read jobs and run each one, until standard input ends."""
-    for name in PRELOADED:
+    from _pytest.config import default_plugins
+
+    for name in (*PRELOADED, *(f"_pytest.{plugin}" for plugin in default_plugins)):
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     from workbook.session import emitter

@@ -20,7 +20,7 @@ from workbook.worker import Worker
 
 def test_the_solutions_get_full_marks(course: Course, worker: Worker) -> None:
     """`workbook grade solutions` passes every exercise."""
-    reports, _ = grade.grade(course, worker, ROOT / "solutions", list(course.exercises.values()))
+    reports, _ = grade.grade(course, [worker], ROOT / "solutions", list(course.exercises.values()))
     assert [one.exercise for one in reports if not one.passed] == []
     assert sum(one.points for one in reports) == sum(one.points for one in course.exercises.values())
 
@@ -31,7 +31,7 @@ def test_the_untouched_course_gets_none(course: Course, worker: Worker, tmp_path
     notebooks.mkdir()
     for path in (ROOT / "notebooks").glob("*.ipynb"):
         (notebooks / path.name).write_bytes(path.read_bytes())
-    reports, _ = grade.grade(course, worker, tmp_path, list(course.exercises.values()))
+    reports, _ = grade.grade(course, [worker], tmp_path, list(course.exercises.values()))
     assert {one.exercise: str(one.outcome) for one in reports if one.outcome != "not attempted"} == {}
     assert sum(one.points for one in reports) == 0
 

@@ -24,7 +24,7 @@ def everything(course: Course) -> list[Exercise]:
 def test_a_package_is_graded(course: Course, worker: Worker, package: PackageMaker) -> None:
     """Points come by exercise, and the report names the package and its hash."""
     app = package(MAIN, GOOD)
-    reports, submission = grade.grade(course, worker, app.parent, everything(course))
+    reports, submission = grade.grade(course, [worker], app.parent, everything(course))
     assert [one.points for one in reports] == [2, 0]
     assert grade.summary(reports) == "2 of 5 points, 1 of 2 exercises passed"
     assert submission.source == str(app) == reports[0].package
@@ -37,9 +37,9 @@ def test_solved_notebooks_are_graded_without_running_them(root: Path, course: Co
     solved = root.parent / "solved"
     solved.mkdir()
     (root / "solutions/00_demo.ipynb").rename(solved / "00_demo.ipynb")
-    reports, _ = grade.grade(course, worker, solved, everything(course))
+    reports, _ = grade.grade(course, [worker], solved, everything(course))
     assert [one.points for one in reports] == [2, 3]
-    reports, _ = grade.grade(course, worker, root, everything(course))
+    reports, _ = grade.grade(course, [worker], root, everything(course))
     assert {str(one.outcome) for one in reports} == {"not attempted"}
 
 
@@ -50,7 +50,7 @@ def test_the_submission_cannot_be_changed_by_its_own_code(
     spy = "import pathlib\npathlib.Path(__file__).write_text('changed')\n" + 'return {"status": "ok"}'
     app = package(MAIN, HEALTH.replace("{body}", spy.replace("\n", "\n    ")))
     before = (app / "main.py").read_text(encoding="utf-8")
-    grade.grade(course, worker, app.parent, everything(course)[:1])
+    grade.grade(course, [worker], app.parent, everything(course)[:1])
     assert (app / "main.py").read_text(encoding="utf-8") == before
 
 
@@ -61,7 +61,7 @@ def test_its_own_checks_are_not_used(course: Course, worker: Worker, package: Pa
     theirs.parent.mkdir(parents=True)
     theirs.write_text("def test_all(): pass", encoding="utf-8")
     (app.parent / "conftest.py").write_text("raise SystemExit(0)", encoding="utf-8")
-    reports, _ = grade.grade(course, worker, app.parent, everything(course))
+    reports, _ = grade.grade(course, [worker], app.parent, everything(course))
     assert [one.points for one in reports] == [0, 0]
 
 
@@ -70,7 +70,7 @@ def test_links_that_lead_out_are_left_out(course: Course, worker: Worker, packag
     app = package(MAIN)
     other = solved_until(course, None).write(root.parent / "elsewhere")
     (app / "numbers.py").symlink_to(other / "numbers.py")
-    reports, _ = grade.grade(course, worker, app.parent, everything(course))
+    reports, _ = grade.grade(course, [worker], app.parent, everything(course))
     assert reports[1].points == 0
 
 
@@ -81,7 +81,7 @@ def test_odd_notebooks_become_notes(course: Course, worker: Worker, tmp_path: Pa
     (tmp_path / "00.ipynb").write_text("{", encoding="utf-8")
     cells = [nbformat.v4.new_code_cell(source) for source in ("%%app ../x.py\nx = 1", "%%app a.py\nx = (", MAIN, GOOD)]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "01.ipynb")
-    reports, submission = grade.grade(course, worker, tmp_path, everything(course))
+    reports, submission = grade.grade(course, [worker], tmp_path, everything(course))
     assert [one.points for one in reports] == [2, 0]
     assert len(submission.notes) == 3
 
@@ -93,7 +93,7 @@ def test_no_submission_is_an_error(course: Course, worker: Worker, tmp_path: Pat
     if made:
         folder.mkdir()
     with pytest.raises(grade.SubmissionError, match="hint:"):
-        grade.grade(course, worker, folder, everything(course))
+        grade.grade(course, [worker], folder, everything(course))
 
 
 def test_a_huge_submission_is_refused(
@@ -102,4 +102,4 @@ def test_a_huge_submission_is_refused(
     """A package over the size limit is refused before it is copied whole."""
     monkeypatch.setattr(grade, "BYTES", 10)
     with pytest.raises(grade.SubmissionError, match="more than"):
-        grade.grade(course, worker, package(MAIN).parent, everything(course))
+        grade.grade(course, [worker], package(MAIN).parent, everything(course))
