@@ -15,8 +15,6 @@ from workbook.snapshot import Snapshot, solved_before, solved_until
 from workbook.worker import Worker
 from workbook.workspace import Workspace
 
-SKIPPED = {"__pycache__"}
-
 
 @dataclass
 class Plan:
@@ -40,7 +38,7 @@ def run(course: Course, workspace: Workspace, worker: Worker, target: str) -> st
         WorkspaceError: a file cannot be written.
     """
     goal, before = _goal(course, target)
-    plan = plan_for(course, worker, read_package(workspace.app_dir), goal, before)
+    plan = plan_for(course, worker, Snapshot.read(workspace.app_dir), goal, before)
     changes = plan.changes()
     if not changes:
         return f"nothing to do: all that comes before {target} passes"
@@ -62,16 +60,6 @@ def _goal(course: Course, target: str) -> tuple[Snapshot, list[Exercise]]:
     number = int(target) if target else max(chapter.number for chapter in course.chapters) + 1
     before = [one for one in course.exercises.values() if one.chapter < number]
     return solved_before(course, number), before
-
-
-def read_package(folder: Path) -> Snapshot:
-    """Return a package's modules as they are; an `__init__.py` that holds nothing is left out."""
-    found: dict[str, str] = {}
-    for path in sorted(folder.rglob("*.py")):
-        text = path.read_text(encoding="utf-8", errors="replace")
-        if SKIPPED.isdisjoint(path.parts) and not (path.name == "__init__.py" and not text.strip()):
-            found[path.relative_to(folder).as_posix()] = text
-    return Snapshot(found)
 
 
 def plan_for(course: Course, worker: Worker, mine: Snapshot, goal: Snapshot, before: list[Exercise]) -> Plan:

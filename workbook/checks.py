@@ -2,119 +2,34 @@
 
 from __future__ import annotations
 
-import importlib
 import os
-import sys
-import traceback
-import types
 import warnings
-from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from workbook import diagnose, expect
 from workbook.attempt import Attempt, attempt
 from workbook.course import Course, read_course
+from workbook.judge import Judge, NotAttempted, as_lines
+from workbook.package import PACKAGE, Loader, Package
 from workbook.recorder import connect as connect_to
-from workbook.verdict import Criterion, Exchange, Location, Outcome
+from workbook.snapshot import solved_before
+from workbook.suite import Suite
+from workbook.verdict import Criterion, Exchange, Outcome
 
-PACKAGE = "app"
 KEPT_ENVIRONMENT = ("PATH", "HOME", "LANG", "TMPDIR", "TEMP", "TMP", "SYSTEMROOT", "COVERAGE_PROCESS_START")
 Sink = Callable[[Criterion], None]
 
 
-class NotAttempted(Exception):
-    """The exercise's hole still holds the stub."""
+def exercise(id: str, *, limit: float | None = None) -> pytest.MarkDecorator:
+    """Bind a test, or a class of tests, to an exercise by its id.
 
-
-def exercise(id: str) -> pytest.MarkDecorator:
-    """Bind a test, or a class of tests, to an exercise by its id."""
-    return pytest.mark.exercise(id)
-
-
-class Package:
-    """The learner's package: where it lies, how its modules are imported, which frames are its."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder.absolute()
-
-    def locate(self, file: str, line: int) -> Location | None:
-        """Return a Location for a line of the package's own code, else None."""
-        path = Path(file)
-        if not path.is_absolute() or not path.is_relative_to(self.folder):
-            return None
-        relative = Path(PACKAGE) / path.relative_to(self.folder)
-        return Location(path=relative.as_posix(), line=line, source=_line(path, line))
-
-    def load(self, name: str) -> Module:
-        """Import `app.<name>` and return it behind a face whose missing names are explained.
-
-        Raises:
-            expect.Wrong: the file is not there.
-        """
-        file = self.folder / Path(*name.split(".")).with_suffix(".py")
-        shown = f"app/{file.relative_to(self.folder).as_posix()}"
-        folder = file.with_suffix("")
-        if not file.is_file() and not (folder / "__init__.py").is_file():
-            raise expect.Wrong(
-                did=f"import app.{name}",
-                got=f"there is no file {shown}",
-                expected=f"{shown} exists",
-                hint="run the cells above this exercise, or `%catchup`",
-            )
-        if sys.path[:1] != [str(self.folder.parent)]:
-            sys.path.insert(0, str(self.folder.parent))
-        module = importlib.import_module(f"{PACKAGE}.{name}")
-        self._refuse_other(module)
-        return Module(module, shown)
-
-    def _refuse_other(self, module: types.ModuleType) -> None:
-        """Refuse a module that came from anywhere else: another package of that name must never be judged."""
-        found = Path(module.__file__ or "").resolve()
-        if not found.is_relative_to(self.folder.resolve()):
-            raise ImportError(f"{module.__name__} was imported from {found}, not from {self.folder}")
-
-    def forget(self) -> None:
-        """Drop every module of the package, so that the next import reads the files again."""
-        for name in [name for name in sys.modules if name.split(".")[0] == PACKAGE]:
-            del sys.modules[name]
-        importlib.invalidate_caches()
-
-
-class Module:
-    """A module of the learner's; asking for a name that it lacks is a wrong answer, not an AttributeError."""
-
-    def __init__(self, module: types.ModuleType, file: str) -> None:
-        self._module, self._file = module, file
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return getattr(self._module, name)
-        except AttributeError:
-            raise expect.Wrong(
-                did=f"from {self._module.__name__} import {name}",
-                got=f"{self._file} has no {name}",
-                expected=f"{self._file} defines {name}",
-                hint=f"define `{name}` in {self._file}; mind the spelling",
-            ) from None
-
-
-class Loader:
-    """The `load` fixture: `load("users.schemas")`, and `load.fresh(...)` to import the package anew."""
-
-    def __init__(self, package: Package) -> None:
-        self._package = package
-
-    def __call__(self, name: str) -> Module:
-        """Import a module of the learner's package."""
-        return self._package.load(name)
-
-    def fresh(self, name: str) -> Module:
-        """Import the whole package anew, as a new process would."""
-        self._package.forget()
-        return self._package.load(name)
+    Args:
+        limit: seconds for each test, where the usual ten are not enough; at most 25.
+    """
+    return pytest.mark.exercise(id, limit=limit)
 
 
 class Checks:
@@ -128,12 +43,19 @@ class Checks:
         self.warned: list[str] = []
         self.sink: Sink = lambda _criterion: None
         self._attempts: dict[str, Attempt] = {}
+        self._suites: dict[int, Suite] = {}
 
     def attempt(self, id: str) -> Attempt:
         """Say how far the learner got with an exercise before it is checked."""
         if id not in self._attempts:
             self._attempts[id] = attempt(self.course, self.course.exercises[id], self.package.folder)
         return self._attempts[id]
+
+    def suite(self, chapter: int) -> Suite:
+        """Give what runs the learner's tests in a chapter's checks."""
+        if chapter not in self._suites:
+            self._suites[chapter] = Suite(self.package.folder, lambda: solved_before(self.course, chapter))
+        return self._suites[chapter]
 
 
 CHECKS = pytest.StashKey[Checks]()
@@ -148,7 +70,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker."""
-    config.addinivalue_line("markers", "exercise(id): the exercise whose criterion a test is")
+    config.addinivalue_line(
+        "markers", "exercise(id, limit=None): the exercise whose criterion a test is, and its seconds"
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -178,6 +102,12 @@ def id_of(item: pytest.Item) -> str:
     """Return the exercise that a test belongs to, or an empty string."""
     marker = item.get_closest_marker("exercise")
     return str(marker.args[0]) if marker else ""
+
+
+def limit_of(item: pytest.Item) -> float | None:
+    """Return the seconds that a test asks for, or None."""
+    marker = item.get_closest_marker("exercise")
+    return marker.kwargs.get("limit") if marker else None
 
 
 def criterion_text(item: pytest.Item) -> str:
@@ -228,121 +158,6 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     return report
 
 
-class Judge:
-    """Turns the end of a test, or of an import, into a criterion.
-
-    Args:
-        package: the learner's package.
-        exchanges: what was sent and received so far, newest last.
-        warned: the warnings that were given.
-    """
-
-    def __init__(self, package: Package, exchanges: Sequence[Exchange] = (), warned: Sequence[str] = ()) -> None:
-        self.package, self.exchanges, self.warned = package, exchanges, warned
-
-    def judge(self, id: str, text: str, seconds: float, error: BaseException | None) -> Criterion:
-        """Return the verdict, which is `passed` when there was no error."""
-        made = Criterion(id=id, text=text, outcome=Outcome.PASSED, seconds=seconds)
-        if error is not None:
-            self._fill(made, error)
-        return made
-
-    def _fill(self, made: Criterion, error: BaseException) -> None:
-        made.exchange = self.exchanges[-1] if self.exchanges else None
-        if isinstance(error, NotAttempted):
-            made.outcome, made.exchange = Outcome.NOT_ATTEMPTED, None
-            made.hint = "write your code where it says `# YOUR CODE HERE`, run the cell, check again"
-        elif isinstance(error, expect.Wrong):
-            self._wrong(made, error)
-        elif where := self._last_own_line(error):
-            self._raised(made, error, where)
-        elif isinstance(error, AssertionError) and not self._app_raised():
-            made.outcome, made.got = Outcome.WRONG, str(error).strip()
-            made.where = made.exchange.endpoint if made.exchange else None
-        elif self._app_raised() or type(error).__name__ in ("TimeExceeded", "MemoryError"):
-            self._raised(made, error, made.exchange.endpoint if made.exchange else None)
-        else:
-            made.outcome, made.got = Outcome.BROKE, diagnose.summary(error)
-            made.trace = traceback.format_exception(error)[-12:]
-            made.hint = "this is not your mistake: please report it with the lines above"
-
-    def _wrong(self, made: Criterion, error: expect.Wrong) -> None:
-        made.outcome = Outcome.WRONG
-        made.did, made.got, made.expected = error.did, error.got, error.expected
-        made.why, made.hint = error.why, error.hint
-        made.exchange = error.exchange
-        found = expect.place(error.at) if error.at is not None else None
-        made.where = self.package.locate(*found) if found else None
-        if made.where is None and error.exchange is not None:
-            made.where = error.exchange.endpoint
-        if name := diagnose.forgotten_await(self.warned):
-            made.hint = f"`{name}` was called without `await`: put `await` before the call"
-
-    def _raised(self, made: Criterion, error: BaseException, where: Location | None) -> None:
-        made.outcome, made.where = Outcome.RAISED, where
-        made.did = made.exchange.request_line if made.exchange else ""
-        timed_out = type(error).__name__ == "TimeExceeded"
-        made.got = str(error) if timed_out else diagnose.summary(error)
-        made.hint = diagnose.hint_for(error)
-        made.trace = [str(place) for place in self._own_lines(error)]
-
-    def _own_lines(self, error: BaseException) -> Iterator[Location]:
-        """Yield the lines of the learner's that an exception came through, outermost first."""
-        if isinstance(error, SyntaxError) and error.filename:
-            place = self.package.locate(error.filename, error.lineno or 1)
-            if place is not None:
-                yield place
-        for chained in _chain(error):
-            for frame in traceback.extract_tb(chained.__traceback__):
-                place = self.package.locate(frame.filename, frame.lineno or 1)
-                if place is not None:
-                    yield place
-
-    def _last_own_line(self, error: BaseException) -> Location | None:
-        return next(iter(reversed(list(self._own_lines(error)))), None)
-
-    def _app_raised(self) -> bool:
-        """Say whether the newest request ended in an exception: what a route returned can be at fault, too."""
-        return bool(self.exchanges) and self.exchanges[-1].status is None
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield an exception, what it was raised from, and the members of a group, without repeating one."""
-    seen: set[int] = set()
-    todo: list[BaseException | None] = [error]
-    while todo:
-        current = todo.pop(0)
-        if current is None or id(current) in seen or len(seen) > 50:
-            continue
-        seen.add(id(current))
-        yield current
-        if isinstance(current, BaseExceptionGroup):
-            todo += current.exceptions
-        todo.append(current.__cause__)
-
-
-def _line(path: Path, line: int) -> str:
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return ""
-    return lines[line - 1].strip() if 0 < line <= len(lines) else ""
-
-
-def as_lines(criterion: Criterion) -> str:
-    """Return a failed criterion as plain lines: what was done, what came back, what was expected, why, where, hint."""
-    lines = [f"{criterion.outcome}: {criterion.text}"]
-    lines += [f"  {text}" for text in (criterion.did, criterion.got and f"got: {criterion.got}") if text]
-    for label, text in (
-        ("expected", criterion.expected),
-        ("why", criterion.why),
-        ("your code", str(criterion.where) if criterion.where else ""),
-        ("hint", criterion.hint),
-    ):
-        lines += [f"  {label}: {text}"] if text else []
-    return "\n".join(lines + criterion.trace)
-
-
 @pytest.fixture(autouse=True)
 def _isolated(request: pytest.FixtureRequest) -> Iterator[None]:
     """Run each check in an empty folder and without the learner's environment."""
@@ -361,6 +176,13 @@ def _isolated(request: pytest.FixtureRequest) -> Iterator[None]:
 def load(request: pytest.FixtureRequest) -> Loader:
     """Give a function that imports a module of the learner's package."""
     return Loader(state_of(request.config).package)
+
+
+@pytest.fixture
+def suite(request: pytest.FixtureRequest) -> Suite:
+    """Give what runs the learner's own tests on variants of the app."""
+    state = state_of(request.config)
+    return state.suite(state.course.exercises[id_of(request.node)].chapter)
 
 
 @pytest.fixture

@@ -17,6 +17,8 @@ import pytest
 
 from workbook import checks, expect
 from workbook.job import LATE, Job
+from workbook.judge import Judge
+from workbook.package import Package
 from workbook.verdict import Criterion, Outcome
 
 OUTPUT = 1000
@@ -83,7 +85,7 @@ class Reporter:
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
         """Announce a test and bound its time."""
         self._emit({"started": item.nodeid})
-        with _alarm(self._job.limit):
+        with _alarm(checks.limit_of(item) or self._job.limit):
             return (yield)
 
     def _criterion(self, criterion: Criterion) -> None:
@@ -130,14 +132,14 @@ def _import(job: Job) -> Criterion:
     """Import one module of the package, as the check of a freshly written file."""
     # a module rewritten within a second, with the same size, would be taken from its old bytecode
     sys.dont_write_bytecode = True
-    package = checks.Package(job.app)
+    package = Package(job.app)
     error: BaseException | None = None
     try:
         with _alarm(job.limit):
             package.load(job.module)
     except BaseException as raised:  # whatever the learner's code raises is told, not passed on
         error = raised
-    return checks.Judge(package).judge(job.module, f"app.{job.module} can be imported", 0.0, error)
+    return Judge(package).judge(job.module, f"app.{job.module} can be imported", 0.0, error)
 
 
 def _arguments(job: Job) -> list[str]:
@@ -187,7 +189,7 @@ def tampered() -> str:
 
 def _judge_canary() -> str:
     """Judge a wrong answer through the same code that judges the learner's."""
-    judge = checks.Judge(checks.Package(Path()))
+    judge = Judge(Package(Path()))
     judged = judge.judge("canary", "canary", 0.0, expect.Wrong(did="canary"))
     return "" if judged.outcome is Outcome.WRONG else "a wrong answer was judged as right"
 

@@ -40,6 +40,16 @@ class Snapshot:
     def __init__(self, files: dict[str, str] | None = None) -> None:
         self.files = dict(files or {})
 
+    @classmethod
+    def read(cls, folder: Path) -> Snapshot:
+        """Return a package's modules as they are; an `__init__.py` that holds nothing is left out."""
+        found: dict[str, str] = {}
+        for path in sorted(folder.rglob("*.py")):
+            text = path.read_text(encoding="utf-8", errors="replace")
+            if "__pycache__" not in path.parts and not (path.name == "__init__.py" and not text.strip()):
+                found[path.relative_to(folder).as_posix()] = text
+        return cls(found)
+
     def run(self, source: str) -> str:
         """Apply a whole `%%app` cell; return the path it wrote."""
         first, _, code = source.partition("\n")

@@ -1,0 +1,280 @@
+"""Runs of pytest on several packages at once, each in a process of its own with a time limit.
+
+Where there is fork, the processes are children of the one that asks, which has imported everything already; elsewhere
+each is `python -m workbook.testrun`. Both write one JSON line for each thing that happens.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import secrets
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from workbook.package import PACKAGE
+
+TESTS = "tests"
+INI = "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n"
+LEFT_OUT = ("cacheprovider", "terminal", "junitxml", "doctest", "pastebin", "faulthandler", "nbval", "workbook.checks")
+CAN_FORK = hasattr(os, "fork") and not os.environ.get("WORKBOOK_NO_FORK")
+Emit = Callable[[dict[str, Any]], None]
+
+
+@dataclass
+class Ran:
+    """What a run of tests gave.
+
+    `outcomes` maps each test (`tests/test_items.py::test_create`) to passed, failed, error or skipped; `messages` maps
+    those that did not pass to one line. `broken` says what could not be collected. `ended` is empty when pytest came to
+    its end; otherwise it says how the process ended.
+    """
+
+    name: str
+    outcomes: dict[str, str] = field(default_factory=dict)
+    messages: dict[str, str] = field(default_factory=dict)
+    broken: str = ""
+    ended: str = "no result"
+
+    def count(self, outcome: str) -> int:
+        """Return how many tests had an outcome."""
+        return sum(found == outcome for found in self.outcomes.values())
+
+    @property
+    def good(self) -> bool:
+        """Say whether everything was collected and ran, at least one test passed, and none failed."""
+        return not (self.broken or self.ended or self.first) and self.count("passed") > 0
+
+    @property
+    def caught(self) -> bool:
+        """Say whether a test failed, or could not be prepared: a process that died has shown nothing."""
+        return bool(self.first)
+
+    @property
+    def first(self) -> str:
+        """Return the first test that did not pass, or an empty string."""
+        return next((id for id, outcome in self.outcomes.items() if outcome in ("failed", "error")), "")
+
+    def summary(self) -> str:
+        """Return the result in one line."""
+        if self.broken:
+            return f"your tests could not be read: {self.broken}"
+        if self.first:
+            return f"{self.first}: {self.messages.get(self.first, 'failed')}"
+        if self.ended:
+            return f"your tests did not come to their end: {self.ended}"
+        number = self.count("passed")
+        return {0: "no test ran", 1: "1 test passed"}.get(number, f"{number} tests passed")
+
+
+@dataclass(frozen=True)
+class Task:
+    """A folder with a package, and what pytest does there."""
+
+    name: str
+    folder: Path
+    paths: tuple[str, ...]
+    first_failure: bool
+
+    def arguments(self) -> list[str]:
+        """Return pytest's command line."""
+        left_out = [word for name in LEFT_OUT for word in ("-p", f"no:{name}")]
+        paths = [str(self.folder / PACKAGE / path) for path in self.paths]
+        fixed = ["-c", str(self.folder / "pytest.ini"), "--rootdir", str(self.folder / PACKAGE), "--capture=sys"]
+        stop = ["-x"] if self.first_failure else []
+        return ["-p", "pytest_asyncio.plugin", *left_out, *fixed, *stop, *paths]
+
+
+class Child:
+    """One running process, and what it has told so far."""
+
+    def __init__(self, task: Task, limit: float) -> None:
+        self.ran, self.deadline = Ran(task.name), time.monotonic() + limit
+        self._nonce, self._rest = secrets.token_hex(8), b""
+        self._process: subprocess.Popen[bytes] | None = None
+        self._id = 0
+        if CAN_FORK:
+            self.source = self._fork(task)
+        else:
+            self.source = self._spawn(task)
+
+    def _fork(self, task: Task) -> int:
+        source, sink = os.pipe()
+        self._id = os.fork()
+        if self._id == 0:
+            try:
+                os.close(source)
+                _perform(task, sink, self._nonce)
+            finally:
+                os._exit(0)
+        os.close(sink)
+        return source
+
+    def _spawn(self, task: Task) -> int:
+        command = [sys.executable, "-m", "workbook.testrun", json.dumps([task.name, str(task.folder), task.paths])]
+        command += [str(int(task.first_failure)), self._nonce]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        assert self._process.stdout is not None
+        return self._process.stdout.fileno()
+
+    def read(self) -> bool:
+        """Take what has arrived; return False at the end."""
+        data = os.read(self.source, 1 << 16)
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            with contextlib.suppress(ValueError, TypeError, KeyError):
+                message = json.loads(line)
+                if message["nonce"] == self._nonce:
+                    _note(self.ran, message)
+        return bool(data) and self.ran.ended != ""
+
+    def end(self, *, late: bool) -> Ran:
+        """End the process and return the result."""
+        if late:
+            self.ran.ended = "out of time"
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            assert self._process.stdout is not None
+            self._process.stdout.close()
+        else:
+            os.close(self.source)
+            with contextlib.suppress(OSError):
+                os.kill(self._id, signal.SIGKILL)
+            with contextlib.suppress(OSError):
+                os.waitpid(self._id, 0)
+        return self.ran
+
+
+def run_all(tasks: Sequence[Task], limit: float, at_once: int) -> list[Ran]:
+    """Run the tasks, several at once; return the results in the tasks' order.
+
+    Args:
+        limit: seconds for one task.
+        at_once: how many processes.
+    """
+    waiting = list(enumerate(tasks))
+    found: dict[int, Ran] = {}
+    with selectors.DefaultSelector() as selector:
+        running: dict[int, Child] = {}
+        while waiting or running:
+            while waiting and len(running) < at_once:
+                number, task = waiting.pop(0)
+                running[number] = Child(task, limit)
+                selector.register(running[number].source, selectors.EVENT_READ, number)
+            until = min(child.deadline for child in running.values())
+            ready = {key.data for key, _ in selector.select(max(0.0, until - time.monotonic()))}
+            for number, child in list(running.items()):
+                late = time.monotonic() > child.deadline
+                if late or (number in ready and not child.read()):
+                    selector.unregister(child.source)
+                    found[number] = running.pop(number).end(late=late)
+    return [found[number] for number in range(len(tasks))]
+
+
+def _note(ran: Ran, message: Mapping[str, Any]) -> None:
+    """Enter a message; of several outcomes of one test, the first that is no pass counts."""
+    if "test" in message:
+        id, outcome = message["test"], message["outcome"]
+        if ran.outcomes.get(id, "passed") == "passed":
+            ran.outcomes[id] = outcome
+            if outcome != "passed":
+                ran.messages[id] = message["message"]
+    elif "broken" in message:
+        ran.broken = ran.broken or message["broken"]
+    elif "done" in message:
+        ran.ended = ""
+
+
+class Teller:
+    """A pytest plugin that tells each outcome as it happens."""
+
+    def __init__(self, emit: Emit) -> None:
+        self._emit = emit
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Tell what could not be collected."""
+        if report.failed:
+            self._emit({"broken": _last_line(str(report.longrepr))})
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Tell how a test's preparation, call and clean-up ended."""
+        outcome = "error" if report.failed and report.when != "call" else report.outcome
+        if report.when == "call" or not report.passed:
+            self._emit({"test": report.nodeid, "outcome": outcome, "message": _crash(report)})
+
+
+def _crash(report: pytest.TestReport) -> str:
+    crash = getattr(report.longrepr, "reprcrash", None)
+    return str(crash.message).strip().split("\n")[0][:300] if crash is not None else _last_line(str(report.longrepr))
+
+
+def _last_line(text: str) -> str:
+    """Return the last line that pytest marks as the error, or the last one."""
+    lines = [line for line in text.strip().split("\n") if line.strip()]
+    errors = [line.removeprefix("E").strip() for line in lines if line.startswith("E ")]
+    return (errors or lines or ["no message"])[-1][:300]
+
+
+def _perform(task: Task, sink: int, nonce: str) -> None:
+    """Run pytest in this process, which is spent afterwards."""
+
+    def emit(message: dict[str, Any]) -> None:
+        data = (json.dumps({**message, "nonce": nonce}) + "\n").encode()
+        while data:
+            data = data[os.write(sink, data) :]
+
+    for name in [name for name in sys.modules if name.split(".")[0] in (PACKAGE, "conftest")]:
+        del sys.modules[name]
+    sys.path.insert(0, str(task.folder))
+    sys.dont_write_bytecode = True
+    importlib.invalidate_caches()
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    os.chdir(task.folder)
+    try:
+        code = pytest.main(task.arguments(), plugins=[Teller(emit)])
+    except BaseException as error:  # a conftest.py that raises is told, as a test that fails is
+        emit({"broken": f"{type(error).__name__}: {error}"})
+        raise
+    if code == pytest.ExitCode.USAGE_ERROR:
+        emit({"broken": _why_unusable(task)})
+    emit({"done": True})
+
+
+def _why_unusable(task: Task) -> str:
+    """Say why pytest refused to begin: a path that is not there, or a conftest.py that cannot be imported."""
+    missing = [path for path in task.paths if not (task.folder / PACKAGE / path.split("::")[0]).exists()]
+    if missing:
+        return f"there is no {PACKAGE}/{missing[0]}"
+    for path in sorted((task.folder / PACKAGE / TESTS).rglob("conftest.py")):
+        module = ".".join(path.relative_to(task.folder).with_suffix("").parts)
+        try:
+            importlib.import_module(module)
+        except BaseException as error:
+            return f"{PACKAGE}/{path.relative_to(task.folder / PACKAGE).as_posix()}: {type(error).__name__}: {error}"
+    return "pytest could not begin"
+
+
+@contextlib.contextmanager
+def _silenced() -> Iterator[int]:
+    """Give the standard output's handle, and point standard output itself to nowhere."""
+    sink, null = os.dup(1), os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 1)
+    yield sink
+
+
+if __name__ == "__main__":
+    name, folder, paths = json.loads(sys.argv[1])
+    with _silenced() as handle:
+        _perform(Task(name, Path(folder), tuple(paths), sys.argv[2] == "1"), handle, sys.argv[3])
