@@ -120,7 +120,7 @@ def test_tests(suite):
     expect.that(not other.good, got=other.summary())
 """
     (root / "tests/chapters/test_00_demo.py").write_text(checks, encoding="utf-8")
-    app = package("from fastapi import FastAPI\n\napp = FastAPI()\n")
+    app = package("%%app main.py\nfrom fastapi import FastAPI\n\napp = FastAPI()\n")
     tests = app / "tests"
     tests.mkdir()
     (tests / "test_main.py").write_text("from app.main import app\ndef test_app():\n    assert app\n", encoding="utf-8")
