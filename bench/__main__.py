@@ -66,6 +66,9 @@ def measure(state: Path, course: Course, exercise: str, runs: int) -> Iterator[F
         yield Figure(f"%check {exercise}, the first in a kernel", [warm.run(f"%check {exercise}")])
         yield Figure(f"%check {exercise}, warm", repeated(warm, f"%check {exercise}", runs), 0.30)
         yield Figure("%%app, a module written and imported", repeated(warm, rewrite(state), runs), 0.10)
+        for one in course.chapters:
+            each = [statistics.median(repeated(warm, f"%check {found.id}", 3)) for found in one.exercises]
+            yield Figure(f"%check, chapter {one.number}, its {len(each)} exercises", each, 0.30)
     cold = cold_pytest(exercise, f"tests/chapters/test_{chapter.name}.py")
     yield Figure(f"cold: python -m pytest, checks of {exercise}", commands(cold, state, runs))
     timed(workbook("build"), state)
@@ -160,7 +163,7 @@ def main() -> int:
         print(f"\nnote: the machine was busy before the start (load {busy:.1f}): the figures are too high")
     if chosen.json:
         chosen.json.write_text(as_json(figures, exercise, busy), encoding="utf-8")
-    return 0 if times_faster(figures) and len(figures) == 7 else 1
+    return 0 if times_faster(figures) and len(figures) == 7 + len(course.chapters) else 1
 
 
 if __name__ == "__main__":

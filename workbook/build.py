@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
@@ -22,6 +24,8 @@ from workbook.snapshot import writes as _writes
 from workbook.stable import nbval_rules, stable_text
 
 CELL_TIMEOUT = 120
+# modules of the engine that no notebook's run needs: a change there leaves the outputs as they are
+NO_PART = frozenset({"answers", "cli", "doctor", "grade", "lab", "mutants", "pool", "verify"})
 Say = Callable[[str], None]
 
 
@@ -30,7 +34,7 @@ class BuildError(WorkbookError):
 
 
 def build(root: Path, say: Say = lambda _text: None) -> list[str]:
-    """Build what changed; return the paths written, relative to `root`.
+    """Build what changed; return what was done, a line for each path relative to `root`.
 
     Raises:
         SourceError: a source breaks a rule.
@@ -39,17 +43,28 @@ def build(root: Path, say: Say = lambda _text: None) -> list[str]:
     course = read_course(root, _cache(root))
     made = dict(expected(root, course))
     written = [path for path, text in made.items() if _write(root / path, text)]
-    for chapter in course.chapters:
-        if not _is_fresh(root, course, chapter):
-            say(f"running {chapter.name}")
-            text = execute(root, course, chapter)
-            target = root / "solutions" / f"{chapter.name}.ipynb"
-            if not (target.is_file() and comparable(target.read_text(encoding="utf-8")) == comparable(text)):
-                _write(target, text)
-                written.append(f"solutions/{chapter.name}.ipynb")
-            _mark_fresh(root, course, chapter)
-    written += [path for path in _strays(root, course, set(made)) if _remove(root / path)]
-    return written
+    for chapter, text in _executed(root, course, course.chapters, say):
+        target = root / "solutions" / f"{chapter.name}.ipynb"
+        if not (target.is_file() and comparable(target.read_text(encoding="utf-8")) == comparable(text)):
+            _write(target, text)
+            written.append(f"solutions/{chapter.name}.ipynb")
+        _mark_fresh(root, course, chapter)
+    removed = [path for path in _strays(root, course, set(made)) if _remove(root / path)]
+    return [f"wrote {path}" for path in written] + [f"removed {path}, which no source makes" for path in removed]
+
+
+def _executed(
+    root: Path, course: Course, chapters: Iterable[Chapter], say: Say = lambda _text: None
+) -> Iterator[tuple[Chapter, str]]:
+    """Run each of the solved chapters whose result is not cached, as many at once as there are cores."""
+
+    def run(chapter: Chapter) -> tuple[Chapter, str]:
+        say(f"running {chapter.name}")
+        return chapter, execute(root, course, chapter)
+
+    chapters = [chapter for chapter in chapters if not _is_fresh(root, course, chapter)]
+    with ThreadPoolExecutor(os.cpu_count() or 1) as executor:
+        yield from executor.map(run, chapters)
 
 
 def stale(root: Path, *, run: bool = False) -> list[str]:
@@ -60,6 +75,7 @@ def stale(root: Path, *, run: bool = False) -> list[str]:
     """
     course = read_course(root, _cache(root))
     made = dict(expected(root, course))
+    whole: list[Chapter] = []
     found = [f"{path}: differs from its source" for path, text in made.items() if _read(root / path) != text]
     for chapter in course.chapters:
         target = root / "solutions" / f"{chapter.name}.ipynb"
@@ -67,14 +83,15 @@ def stale(root: Path, *, run: bool = False) -> list[str]:
             found.append(f"solutions/{target.name}: missing")
         elif _sources(target) != [release.solved_source(cell) for cell in chapter.cells]:
             found.append(f"solutions/{target.name}: its cells differ from its source")
-        elif run and not _is_fresh(root, course, chapter):
-            kept, fresh = comparable(target.read_text(encoding="utf-8")), comparable(execute(root, course, chapter))
-            differing = [number for number, pair in enumerate(zip(kept, fresh, strict=True), 1) if pair[0] != pair[1]]
-            found += [
-                f"solutions/{target.name}: a fresh run gives cell {number} another output" for number in differing
-            ]
-            if not differing:
-                _mark_fresh(root, course, chapter)
+        else:
+            whole.append(chapter)
+    for chapter, text in _executed(root, course, whole if run else []):
+        target = root / "solutions" / f"{chapter.name}.ipynb"
+        kept, fresh = comparable(target.read_text(encoding="utf-8")), comparable(text)
+        differing = [number for number, pair in enumerate(zip(kept, fresh, strict=True), 1) if pair[0] != pair[1]]
+        found += [f"solutions/{target.name}: a fresh run gives cell {number} another output" for number in differing]
+        if not differing:
+            _mark_fresh(root, course, chapter)
     return found + [f"{path}: no source makes it" for path in _strays(root, course, set(made))]
 
 
@@ -125,7 +142,8 @@ def execute(root: Path, course: Course, chapter: Chapter) -> str:
         )
         client.coalesce_streams = True  # else a print may come in two pieces
         try:
-            client.execute(env={**os.environ, "PYTHONPATH": str(root), "WORKBOOK_ROOT": str(copy)})
+            environment = {**os.environ, "PYTHONPATH": str(root), "WORKBOOK_ROOT": str(copy)}
+            asyncio.run(client.async_execute(env=environment))
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
             raise BuildError(f"{chapter.name} does not run: {error}") from None
     made["metadata"] = notebook.METADATA
@@ -176,7 +194,8 @@ def _key(root: Path, course: Course, chapter: Chapter) -> str:
     for earlier in course.chapters:
         if earlier.number <= chapter.number:
             digest.update(earlier.model_dump_json().encode())
-    files = [*Path(__file__).parent.glob("*.py"), root / "requirements.lock"]
+    files = [path for path in Path(__file__).parent.glob("*.py") if path.stem not in NO_PART]
+    files += [root / "requirements.lock"]
     files += [*(root / "tests" / "chapters").glob(f"test_{chapter.number:02d}_*.py")]
     files += [root / "tests" / "chapters" / "conftest.py"]
     for path in sorted(files):

@@ -187,6 +187,7 @@ def grade(
 @app.command()
 def build(
     only_check: Annotated[bool, typer.Option("--check", help="Change nothing; name what has drifted.")] = False,
+    no_run: Annotated[bool, typer.Option("--no-run", help="With --check: compare files, run no notebook.")] = False,
 ) -> None:
     """Build notebooks/, solutions/*.ipynb and solutions/app from solutions/*.md."""
     from workbook import build as module
@@ -194,13 +195,13 @@ def build(
 
     root = find_root(Path.cwd())
     if only_check:
-        found = module.stale(root, run=True)
+        found = module.stale(root, run=not no_run)
         print("\n".join(found) or "built files agree with their sources")
         if found:
             print("\nhint: make build", file=sys.stderr)
         raise SystemExit(1 if found else 0)
     written = module.build(root, say=lambda text: print(text, file=sys.stderr))
-    print("\n".join(f"wrote {path}" for path in written) or "nothing to do")
+    print("\n".join(written) or "nothing to do")
 
 
 @app.command()

@@ -52,6 +52,12 @@ class Caught:
         self.value: Any = None
 
 
+def with_article(name: str) -> str:
+    """Return a class's name with `a` or `an` before it, by its sound: an IntegrityError, a UserCreate."""
+    vowel = name[:1] in tuple("AEIO") or (name[:2] == "Un" and name[:3] != "Uni")
+    return f"{'an' if vowel else 'a'} {name}"
+
+
 def shown(value: object) -> str:
     """Return a value for a person: cut when long, with its size in bytes when that differs from its length."""
     text = repr(value)
@@ -286,7 +292,7 @@ def accepted(
         raise Wrong(did=did, got=got, expected="it is accepted", why=why, hint=hint, at=at) from error
     if not isinstance(made, model):
         got = f"validation gave a {type(made).__name__}"
-        expected = f"a {model.__name__}"
+        expected = with_article(model.__name__)
         raise Wrong(did=did, got=got, expected=expected, why=why, hint=hint, at=at)
     return made
 
@@ -307,16 +313,16 @@ def raising(
         Wrong: nothing, something else, or another message was raised.
     """
     caught = Caught()
-    expected = f"a {kind.__name__}" + (f' that says "{says}"' if says else "")
+    expected = with_article(kind.__name__) + (f' that says "{says}"' if says else "")
     try:
         yield caught
     except kind as error:
         caught.value = error
         if says.lower() in str(error).lower():
             return
-        got = f"a {type(error).__name__} that says: {error}"
+        got = f"{with_article(type(error).__name__)} that says: {error}"
     except Exception as error:
-        got = f"a {type(error).__name__}: {error}"
+        got = f"{with_article(type(error).__name__)}: {error}"
     else:
         got = "nothing was raised"
     raise Wrong(did=did, got=got, expected=expected, why=why, hint=hint, at=at) from None

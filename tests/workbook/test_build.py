@@ -15,9 +15,9 @@ from workbook.chapter import SourceError
 def test_build_writes_notebooks_and_package_once(root: Path) -> None:
     """The first build writes everything, the second nothing; drift of any built file is found and repaired."""
     written = build.build(root)
-    assert "notebooks/00_demo.ipynb" in written
-    assert "solutions/00_demo.ipynb" in written
-    assert "solutions/app/numbers.py" in written
+    assert "wrote notebooks/00_demo.ipynb" in written
+    assert "wrote solutions/00_demo.ipynb" in written
+    assert "wrote solutions/app/numbers.py" in written
     assert build.build(root) == []
     assert build.stale(root, run=True) == []
     solved = json.loads((root / "solutions/00_demo.ipynb").read_text(encoding="utf-8"))

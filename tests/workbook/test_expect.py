@@ -53,6 +53,14 @@ def test_values_of_other_types_are_not(got: object, expected: object) -> None:
         expect.equal(got, expected)
 
 
+@pytest.mark.parametrize(
+    "name", ["an IntegrityError", "an UnboundLocalError", "a UserCreate", "a UnicodeError", "a ValueError", "an Item"]
+)
+def test_names_have_their_article(name: str) -> None:
+    """A class's name in a sentence has the article of its sound."""
+    assert expect.with_article(name.split()[1]) == name
+
+
 @pytest.mark.parametrize("condition", [1, "yes", Everything(), None, False])
 def test_that_takes_only_true(condition: object) -> None:
     """Only True itself is true."""
