@@ -231,14 +231,11 @@ def verify(
 
 @app.command()
 def demo(port: Annotated[int, typer.Option(help="0 takes a free port.")] = 8000) -> None:
-    """Start the finished backend, solutions/app, on 127.0.0.1."""
-    import uvicorn
-
+    """Start the finished backend, solutions/app, on 127.0.0.1 with sample data; print a signed-in session's URLs."""
+    from workbook import demo as module
     from workbook.workspace import find_root
 
-    sys.path.insert(0, str(find_root(Path.cwd()) / "solutions"))
-    print(f"the finished backend: http://127.0.0.1:{port}/docs  (stop with Ctrl-C)")
-    uvicorn.run("app.main:app", host="127.0.0.1", port=port)
+    module.serve(find_root(Path.cwd()), port)
 
 
 @app.command()
