@@ -16,7 +16,7 @@ STAMP := $(VENV)/.stamp-$(shell (pwd; cat requirements.lock pyproject.toml) | ck
 HALF_DONE := $(VENV)/.half-done
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test check lint types drift verify build grade bench coverage format lock clean
+.PHONY: help lab test check backend lint types drift verify build grade bench coverage format lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -27,7 +27,12 @@ lab: $(STAMP) ## open JupyterLab on chapter 00 (LAB_ARGS="--no-browser --port 99
 test: $(STAMP) ## run every test (PYTEST_ARGS="-k schemas")
 	$(BIN)/pytest --numprocesses auto --dist worksteal $(PYTEST_ARGS)
 
-check: lint types test drift verify ## everything CI runs: lint, types, tests, drift, proof of the checks
+# the backend's tests run once more than in `make test`, on PostgreSQL, and their coverage has a floor
+check: PYTEST_ARGS += --ignore=tests/backend
+check: lint types test backend drift verify ## everything CI runs: lint, types, tests, both databases, drift, proof of the checks
+
+backend: $(STAMP) ## test solutions/app on SQLite, with its coverage, and on PostgreSQL
+	$(BIN)/python -m tests.backend
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
