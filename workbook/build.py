@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, count
 from pathlib import Path
 
 import nbformat
@@ -24,6 +25,7 @@ from workbook.snapshot import writes as _writes
 from workbook.stable import nbval_rules, stable_text
 
 CELL_TIMEOUT = 120
+MINE = "mine"  # the folder for notebooks that were worked in, beside those that replace them
 # modules of the engine that no notebook's run needs: a change there leaves the outputs as they are
 NO_PART = frozenset({"answers", "cli", "demo", "doctor", "grade", "lab", "mutants", "pool", "verify"})
 Say = Callable[[str], None]
@@ -42,6 +44,7 @@ def build(root: Path, say: Say = lambda _text: None) -> list[str]:
     """
     course = read_course(root, _cache(root))
     made = dict(expected(root, course))
+    kept = [moved for path, text in made.items() if (moved := _keep(root, path, text))]
     written = [path for path, text in made.items() if _write(root / path, text)]
     for chapter, text in _executed(root, course, course.chapters, say):
         target = root / "solutions" / f"{chapter.name}.ipynb"
@@ -50,7 +53,20 @@ def build(root: Path, say: Say = lambda _text: None) -> list[str]:
             written.append(f"solutions/{chapter.name}.ipynb")
         _mark_fresh(root, course, chapter)
     removed = [path for path in _strays(root, course, set(made)) if _remove(root / path)]
-    return [f"wrote {path}" for path in written] + [f"removed {path}, which no source makes" for path in removed]
+    return kept + [f"wrote {path}" for path in written] + [f"removed {path}, which no source makes" for path in removed]
+
+
+def _keep(root: Path, path: str, text: str) -> str:
+    """Put a learner's notebook out of the way before it is replaced; return what was done, empty where nothing was."""
+    target = root / path
+    replaced = path.startswith("notebooks/") and target.is_file() and _read(target) != text
+    if not replaced or notebook.is_untouched(target):
+        return ""
+    names = chain([target.name], (f"{target.stem}-{number}.ipynb" for number in count(2)))
+    mine = next(found for name in names if not (found := target.parent / MINE / name).exists())
+    mine.parent.mkdir(exist_ok=True)
+    target.replace(mine)
+    return f"kept your {path} as {mine.relative_to(root).as_posix()}"
 
 
 def _executed(
@@ -219,9 +235,10 @@ def _mark_fresh(root: Path, course: Course, chapter: Chapter) -> None:
 
 
 def _strays(root: Path, course: Course, made: set[str]) -> list[str]:
-    """Return built-looking files that no source makes."""
+    """Return built-looking files that no source makes; a learner's own notebook is none."""
     made = made | {f"solutions/{chapter.name}.ipynb" for chapter in course.chapters}
-    found = [*root.glob("notebooks/*.ipynb"), *root.glob("solutions/*.ipynb")]
+    found = [path for path in root.glob("notebooks/*.ipynb") if notebook.is_untouched(path)]
+    found += root.glob("solutions/*.ipynb")
     found += root.glob("solutions/app/**/*.py")
     paths = sorted(path.relative_to(root).as_posix() for path in found)
     return [path for path in paths if path not in made]

@@ -9,11 +9,14 @@ from pathlib import Path
 from workbook import release
 from workbook.assemble import describe
 from workbook.chapter import Exercise
-from workbook.course import Course
+from workbook.course import Course, UnknownExercise
 from workbook.excerpt import excerpt, names
 from workbook.snapshot import Snapshot, solved_before, solved_until
+from workbook.verdict import Outcome
 from workbook.worker import Worker
 from workbook.workspace import Workspace
+
+ALL = "all"
 
 
 @dataclass
@@ -31,17 +34,17 @@ class Plan:
 
 
 def run(course: Course, workspace: Workspace, worker: Worker, target: str) -> str:
-    """Catch up to the start of a chapter (`3`) or of an exercise (`3.2`); return what was done, in words.
+    """Catch up to the start of a chapter (`3`) or of an exercise (`3.2`), or to the end (`all`); say what was done.
 
     Raises:
-        UnknownExercise: there is no such chapter or exercise.
+        UnknownExercise: there is no such chapter or exercise, or none is named.
         WorkspaceError: a file cannot be written.
     """
     goal, before = _goal(course, target)
     plan = plan_for(course, worker, Snapshot.read(workspace.app_dir), goal, before)
     changes = plan.changes()
     if not changes:
-        return f"nothing to do: all that comes before {target} passes"
+        return f"nothing to do: {'everything' if target == ALL else f'all that comes before {target}'} passes"
     workspace.write(changes, f"%catchup {target}")
     lines = [f"caught up to {target}"]
     lines += [f"  kept yours: {', '.join(plan.kept)}"] if plan.kept else []
@@ -52,12 +55,15 @@ def run(course: Course, workspace: Workspace, worker: Worker, target: str) -> st
 
 def _goal(course: Course, target: str) -> tuple[Snapshot, list[Exercise]]:
     """Return the solved package at the target, and the exercises before it."""
-    chosen = course.select(target)
-    first = chosen[0] if chosen else None
+    if not target:
+        raise UnknownExercise("catch up to where?\n\nhint: `%catchup 3` fills in what comes before chapter 3")
+    if target == ALL:
+        return solved_until(course, None), list(course.exercises.values())
+    first = next(iter(course.select(target)), None)
     if first is not None and target == first.id:
         goal = solved_until(course, first.id, including=False)
         return goal, [one for one in course.exercises.values() if one.order < first.order]
-    number = int(target) if target else max(chapter.number for chapter in course.chapters) + 1
+    number = int(target)
     before = [one for one in course.exercises.values() if one.chapter < number]
     return solved_before(course, number), before
 
@@ -65,20 +71,23 @@ def _goal(course: Course, target: str) -> tuple[Snapshot, list[Exercise]]:
 def plan_for(course: Course, worker: Worker, mine: Snapshot, goal: Snapshot, before: list[Exercise]) -> Plan:
     """Find the smallest set of exercises whose definitions, taken from the goal, make all of `before` pass.
 
-    First only what is missing is added. Then the definitions of each failing exercise are replaced by the goal's, until
-    all pass; an exercise that still fails gets its whole file.
+    First only what is missing is added. Then the definitions of what was never attempted are replaced by the goal's,
+    all at once, and after that those of wrong answers, one at a time in the course's order: a later exercise often
+    fails only because of an earlier one. An exercise that still fails gets its whole file.
     """
-    lacking = [one.id for one in _failing(course, worker, mine, before)]
+    lacking = _failing(course, worker, mine, before)
     plan = Plan(mine, _with_missing(mine, goal) if lacking else mine)
     replaced: set[str] = set()
     for _round in range(2 * len(before) + 1 if lacking else 0):
         failing = _failing(course, worker, plan.made, before)
-        for exercise in failing:
+        untouched = [one for one, outcome in failing.items() if outcome is Outcome.NOT_ATTEMPTED]
+        for exercise in untouched or list(failing)[:1]:
             _fill(plan, course, goal, exercise, whole=exercise.id in replaced)
             replaced.add(exercise.id)
         if not failing:
             break
-    plan.filled = [one.id for one in before if one.id in replaced or one.id in lacking]
+    blank = {one.id for one, outcome in lacking.items() if outcome is Outcome.NOT_ATTEMPTED}
+    plan.filled = [one.id for one in before if one.id in replaced | blank]
     plan.kept = [one.id for one in before if one.id not in plan.filled]
     return plan
 
@@ -100,11 +109,12 @@ def _with_missing(mine: Snapshot, goal: Snapshot) -> Snapshot:
     return made
 
 
-def _failing(course: Course, worker: Worker, package: Snapshot, before: list[Exercise]) -> list[Exercise]:
+def _failing(course: Course, worker: Worker, package: Snapshot, before: list[Exercise]) -> dict[Exercise, Outcome]:
+    """Return the exercises that do not pass on a package, in order, with what they are instead."""
     with tempfile.TemporaryDirectory(prefix="workbook-", ignore_cleanup_errors=True) as folder:
         app = package.write(Path(folder))
-        passed = {one.exercise for one in worker.check_all(course, [one.id for one in before], app) if one.passed}
-    return [one for one in before if one.id not in passed]
+        reports = worker.check_all(course, [one.id for one in before], app)
+    return {one: report.outcome for one, report in zip(before, reports, strict=True) if not report.passed}
 
 
 def _fill(plan: Plan, course: Course, goal: Snapshot, exercise: Exercise, *, whole: bool) -> None:

@@ -81,7 +81,7 @@ def status(as_json: Json = False) -> None:
     here = Context()
     if as_json:
         found = here.workspace.progress()
-        print(json.dumps({id: vars(one) for id, one in found.items()}, indent=2, default=str))
+        print(json.dumps({id: vars(one) | {"passed": one.passed} for id, one in found.items()}, indent=2, default=str))
     else:
         print(progress.overview(here.course, here.workspace))
 
@@ -139,7 +139,9 @@ def _check_next(here: Context) -> None:
 
 
 @app.command()
-def catchup(target: Annotated[str, typer.Argument(help="A chapter such as 3, or an exercise such as 3.2.")]) -> None:
+def catchup(
+    target: Annotated[str, typer.Argument(help="A chapter such as 3, an exercise such as 3.2, or all.")],
+) -> None:
     """Fill in what is missing or failing before a chapter. What passes stays yours; `workbook undo` takes it back."""
     from workbook import catchup as module
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import json
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -13,16 +13,21 @@ from workbook.recorder import BASE_URL
 
 
 class NewestApp(httpx.AsyncBaseTransport):
-    """A transport that imports `app.main` for each request and follows it when it was written anew."""
+    """A transport that asks for the app at each request and follows it when it was written anew.
 
-    def __init__(self) -> None:
+    Args:
+        newest: gives the app as its files are now.
+    """
+
+    def __init__(self, newest: Callable[[], Any]) -> None:
+        self._newest = newest
         self._app: Any = None
         self._inner: httpx.ASGITransport | None = None
         self._lifespan: contextlib.AsyncExitStack | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request to the app as its files are now."""
-        app = importlib.import_module("app.main").app
+        app = self._newest()
         if app is not self._app or self._inner is None:
             await self._follow(app)
         assert self._inner is not None
@@ -45,9 +50,9 @@ class NewestApp(httpx.AsyncBaseTransport):
                 await stack.aclose()
 
 
-def notebook_client() -> httpx.AsyncClient:
-    """Return the client that `%load_ext workbook` puts into the notebook."""
-    return httpx.AsyncClient(transport=NewestApp(), base_url=BASE_URL)
+def notebook_client(newest: Callable[[], Any]) -> httpx.AsyncClient:
+    """Return the client that `%load_ext workbook` puts into the notebook, on the app that `newest` gives."""
+    return httpx.AsyncClient(transport=NewestApp(newest), base_url=BASE_URL)
 
 
 def response_text(response: httpx.Response) -> str:

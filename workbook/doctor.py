@@ -9,7 +9,7 @@ import multiprocessing
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,13 +101,18 @@ def writable(root: Path) -> Finding:
 
 
 def build(root: Path) -> Finding:
-    """Look for notebooks that are older than their sources."""
+    """Look for built files that are older than their sources; notebooks that were worked in are the learner's."""
     try:
         from workbook.build import stale
+        from workbook.notebook import is_untouched
     except ImportError as error:
         return Finding("build", False, f"the engine cannot be loaded: {error}", REMAKE)
-    old = stale(root)
-    return Finding("build", not old, ", ".join(old) or "every notebook agrees with its source", "make build")
+    old = [line for line in stale(root) if not _is_worked_in(root / line.split(": ")[0], is_untouched)]
+    return Finding("build", not old, "\n       ".join(old) or "every notebook agrees with its source", "make build")
+
+
+def _is_worked_in(path: Path, is_untouched: Callable[[Path], bool]) -> bool:
+    return path.parent.name == "notebooks" and path.is_file() and not is_untouched(path)
 
 
 def fork() -> Finding:

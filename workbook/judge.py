@@ -37,7 +37,7 @@ class Judge:
         made.exchange = self.exchanges[-1] if self.exchanges else None
         if isinstance(error, NotAttempted):
             made.outcome, made.exchange = Outcome.NOT_ATTEMPTED, None
-            made.hint = "write your code where it says `# YOUR CODE HERE`, run the cell, check again"
+            made.hint = "write your code where the exercise's cell says `# YOUR CODE HERE`, run the cell, check again"
         elif isinstance(error, expect.Wrong):
             self._wrong(made, error)
         elif where := self._last_own_line(error):

@@ -6,6 +6,7 @@ import atexit
 import importlib
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
 from IPython.display import display
 
 from workbook import progress, report
-from workbook.assemble import describe, parse_header
+from workbook.assemble import CellError, describe, parse_header
 from workbook.course import Course, read_course
 from workbook.errors import WorkbookError
 from workbook.header import Header
+from workbook.imported import CannotImport, Imported
 from workbook.server import LiveServer
 from workbook.snapshot import placed
 from workbook.verdict import Outcome
@@ -26,13 +28,20 @@ from workbook.workspace import Workspace
 
 
 class LazyClient:
-    """The notebook's `client`: an httpx.AsyncClient that is made when it is first used, so that loading is quick."""
+    """The notebook's `client`: an httpx.AsyncClient that is made when it is first used, so that loading is quick.
+
+    Args:
+        newest: gives the app as its files are now.
+    """
+
+    def __init__(self, newest: Callable[[], Any]) -> None:
+        self._newest = newest
 
     def __getattr__(self, name: str) -> Any:
         if "_made" not in vars(self):
             from workbook.client import notebook_client
 
-            self._made = notebook_client()
+            self._made = notebook_client(self._newest)
         return getattr(self._made, name)
 
 
@@ -64,6 +73,7 @@ class Workbook(Magics):
         self.workspace = workspace
         self.worker = Worker(workspace.root)
         self.live = LiveServer()
+        self.imported = Imported(workspace.app_dir)
 
     @property
     def course(self) -> Course:
@@ -80,7 +90,7 @@ class Workbook(Magics):
             raise Told(str(error)) from None
         lost = " (`%undo` brings it back)" if "removed" in summary else ""
         print(f"app/{header.path}: {summary}{lost}")
-        self._forget()
+        self.imported.forget()
         self._prove_import(header.path)
         self._rebind()
 
@@ -108,10 +118,20 @@ class Workbook(Magics):
             lines += [f"your code: {found.where}"] if found.where else []
             raise Told("\n".join([*lines, "", f"hint: {found.hint}"] if found.hint else lines))
 
-    def _forget(self) -> None:
-        for name in [name for name in sys.modules if name.split(".")[0] == "app"]:
-            del sys.modules[name]
-        importlib.invalidate_caches()
+    def newest(self) -> Any:
+        """Return the app as its files are now, also when they were changed in an editor.
+
+        Raises:
+            Told: it cannot be imported.
+        """
+        changed = self.imported.refresh()
+        try:
+            app = self.imported.app()
+        except CannotImport as error:
+            raise Told(str(error)) from None
+        if changed:
+            self._rebind()
+        return app
 
     def _rebind(self) -> None:
         """Point names that the notebook imported from `app` at the new modules' objects."""
@@ -127,8 +147,9 @@ class Workbook(Magics):
 
     @line_magic
     def check(self, line: str) -> None:
-        """Check an exercise, `%check 2.2`, or a chapter, `%check 2`."""
-        chosen = [exercise.id for exercise in self._select(line)]
+        """Check an exercise, `%check 2.2`, or several, or a chapter, `%check 2`."""
+        words = line.split() or [""]
+        chosen = list(dict.fromkeys(exercise.id for word in words for exercise in self._select(word)))
         reports = self.worker.check_all(self.course, chosen, self.workspace.app_dir)
         for one in reports:
             self.workspace.record(one.exercise, one.outcome.value, one.points, one.out_of, "%check")
@@ -172,14 +193,15 @@ class Workbook(Magics):
             done = catchup.run(self.course, self.workspace, self.worker, line.strip())
         except WorkbookError as error:
             raise Told(str(error)) from None
-        self._forget()
+        self.imported.forget()
         self._rebind()
         print(done)
 
     @line_magic
-    def progress(self, _line: str) -> None:
-        """Show where you stand."""
-        text = progress.overview(self.course, self.workspace)
+    def progress(self, line: str) -> None:
+        """Show where you stand, in the whole course or in one chapter: `%progress 2`."""
+        chapters = {exercise.chapter for exercise in self._select(line)} if line.strip() else {None}
+        text = progress.overview(self.course, self.workspace, chapters.pop())
         show(text, progress.as_html(text))
 
     @line_magic
@@ -187,9 +209,11 @@ class Workbook(Magics):
         """Take back the newest change, of one file if you name it: `%undo users/schemas.py`."""
         try:
             change = self.workspace.undo(parse_header(line).path if line.strip() else None)
+        except CellError:
+            raise Told(f"{line.strip()!r} is no file of app/\n\nhint: `%undo`, or `%undo users/schemas.py`") from None
         except WorkbookError as error:
             raise Told(str(error)) from None
-        self._forget()
+        self.imported.forget()
         self._rebind()
         print(f"took back: {change.cause.removeprefix('undo: ')}" if change else "nothing to take back")
 
@@ -205,7 +229,7 @@ class Workbook(Magics):
         if line.strip() == "stop":
             print("stopped" if self.live.stop() else "no server runs")
             return
-        port = self.live.start()
+        port = self.live.start(self.newest())
         print(f"your app runs at http://127.0.0.1:{port}/docs (stop it with `%serve stop`)")
 
     def close(self) -> None:
@@ -228,7 +252,7 @@ def load(shell: InteractiveShell) -> None:
     atexit.register(commands.close)
     shell.register_magics(commands)
     shell._workbook = commands  # type: ignore[attr-defined]
-    shell.user_ns["client"] = LazyClient()
+    shell.user_ns["client"] = LazyClient(commands.newest)
     formatter = shell.display_formatter.formatters["text/plain"]  # type: ignore[union-attr]
     formatter.for_type_by_name("httpx", "Response", print_response)
     print(progress.greeting(commands.course, workspace))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from pathlib import Path
 from typing import Any
 
 import nbformat
@@ -29,7 +31,25 @@ def notebook(chapter: Chapter, *, with_solutions: bool) -> Any:
     cells = [_node(chapter, index, cell, with_solutions) for index, cell in enumerate(chapter.cells)]
     made: Any = nbformat.v4.new_notebook(cells=cells, metadata=METADATA)
     made["nbformat_minor"] = 5
+    if not with_solutions:
+        made["metadata"] = {**METADATA, "workbook": {"built": _digest(made)}}
     return made
+
+
+def is_untouched(path: Path) -> bool:
+    """Say whether a notebook is as it was built: nobody has edited or run it since."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        ran = any(cell.get("outputs") for cell in found["cells"])
+        return not ran and found["metadata"]["workbook"]["built"] == _digest(found)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def _digest(made: Any) -> str:
+    """Return a digest of the cells' kinds and sources; a source is a string or, in a file, a list of lines."""
+    cells = [[cell["cell_type"], "".join(cell["source"])] for cell in made["cells"]]
+    return hashlib.sha256(json.dumps(cells).encode()).hexdigest()[:16]
 
 
 def _node(chapter: Chapter, index: int, cell: Cell, with_solutions: bool) -> Any:

@@ -71,7 +71,17 @@ def describe(before: str | None, after: str) -> str:
         old = definitions(before)
     except CellError:
         return f"replaced the file ({lines})"
-    return compare(old, new) or other_change(before, after)
+    said = compare(old, new)
+    if not said:
+        return other_change(before, after)
+    gone = sorted(imported(before) - imported(after))
+    return f"{said}; removed the import of {listed(gone)}" if gone else said
+
+
+def imported(code: str) -> set[str]:
+    """Return the names that a module's imports bind."""
+    statements = [node for node in ast.parse(clean(code)).body if isinstance(node, ast.Import | ast.ImportFrom)]
+    return {alias.asname or alias.name for node in statements for alias in node.names}
 
 
 def compare(old: dict[str, str], new: dict[str, str]) -> str:
@@ -109,7 +119,7 @@ def other_change(before: str, after: str) -> str:
         strip_docstrings(tree)
     if statements_of(old) != statements_of(new):
         return "changed statements"
-    return "changed the docstrings or the order"
+    return "changed only docstrings, or the order of definitions"
 
 
 def imports_of(tree: ast.Module) -> set[str]:

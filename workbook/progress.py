@@ -28,6 +28,8 @@ def greeting(course: Course, workspace: Workspace) -> str:
 
 
 def _standing(course: Course, found: dict[str, Progress]) -> str:
+    if not course.chapters:
+        return "there is no chapter in solutions/: the course is incomplete (`git checkout solutions`)."
     points = sum(one.best for id, one in found.items() if id in course.exercises)
     total = sum(exercise.points for exercise in course.exercises.values())
     following = next((id for id in course.exercises if id not in found or not found[id].passed), None)
@@ -35,17 +37,16 @@ def _standing(course: Course, found: dict[str, Progress]) -> str:
     return f"{points} of {total} points; {after}."
 
 
-def overview(course: Course, workspace: Workspace) -> str:
-    """Return a table of every chapter and its exercises."""
+def overview(course: Course, workspace: Workspace, number: int | None = None) -> str:
+    """Return a table of every chapter and its exercises, or of one chapter."""
     found = workspace.progress()
     lines = [_standing(course, found)]
-    for chapter in course.chapters:
+    for chapter in course.chapters if number is None else [course.chapter(number)]:
         lines += ["", _chapter_line(chapter, found)]
         for exercise in chapter.exercises:
             one = found.get(exercise.id)
             state = ("passed" if one.passed else one.last) if one else "not attempted"
-            tries = f"  ({one.attempts} checks)" if one and one.attempts > 1 else ""
-            lines.append(f"  {exercise.id:<5} {state:<17} {exercise.points} p  {exercise.title}{tries}")
+            lines.append(f"  {exercise.id:<5} {state:<17} {exercise.points} p  {exercise.title}")
     return "\n".join(lines)
 
 

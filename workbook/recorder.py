@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import httpx
+from starlette.routing import Match
 
 from workbook import expect
 from workbook.verdict import Exchange, Location
@@ -49,6 +51,7 @@ class Recorder(httpx.AsyncBaseTransport):
             response = await self._inner.handle_async_request(request)
         finally:
             exchange.endpoint = self._endpoint()
+            exchange.replay = _is_route(self._app, request)
             if response is not None:
                 await response.aread()
                 _finish(exchange, response)
@@ -59,6 +62,18 @@ class Recorder(httpx.AsyncBaseTransport):
         endpoint = self._scope.get("endpoint") if isinstance(self._scope, dict) else None
         found = expect.place(endpoint) if endpoint is not None else None
         return self._locate(*found) if found else None
+
+
+def _is_route(tested: Any, request: httpx.Request) -> bool:
+    """Say whether `app.main:app`, which the notebook's client talks to, is the app tested or has a route for a path."""
+    app = getattr(sys.modules.get("app.main"), "app", None)
+    if app is None or app is tested:
+        return app is not None
+    scope = {"type": "http", "path": request.url.path, "method": request.method, "headers": [], "root_path": ""}
+    try:
+        return any(route.matches(scope)[0] is not Match.NONE for route in app.router.routes)
+    except Exception:  # a router of another kind: the request is worth showing
+        return True
 
 
 def _begin(request: httpx.Request) -> Exchange:

@@ -18,6 +18,7 @@ LABELS = {
     Outcome.RAISED: "raised",
     Outcome.BROKE: "broke",
 }
+AGAIN = "(as above)"
 WIDTH = max(len(label) for label in LABELS.values())
 # foreground and background, both literal: readable in a light and a dark theme, trusted or not (contrast 7.0 and more)
 COLOURS = {
@@ -57,7 +58,7 @@ def facts(criterion: Criterion) -> Iterator[tuple[str, str]]:
         yield "your code", str(criterion.where)
     for place in criterion.trace[:-1] if criterion.outcome is Outcome.RAISED else ():
         yield "called from", place
-    if criterion.exchange and criterion.outcome is not Outcome.NOT_ATTEMPTED:
+    if criterion.exchange and criterion.exchange.replay and criterion.outcome is not Outcome.NOT_ATTEMPTED:
         yield "replay", as_code(criterion.exchange)
 
 
@@ -66,8 +67,8 @@ def text(report: CheckReport) -> str:
     lines = [verdict_line(report)]
     if report.criteria and not _untouched(report):
         lines.append("")
-        for criterion in report.criteria:
-            lines += _criterion_lines(criterion)
+        for criterion, again in _told_apart(report):
+            lines += _criterion_lines(criterion, again)
     lines += ["", report.note] if report.note else []
     lines += ["", "your code printed:", *_indented(report.output, 2)] if report.output.strip() else []
     lines += ["", f"hint: {_hint(report)}"] if _hint(report) else []
@@ -83,10 +84,22 @@ def _hint(report: CheckReport) -> str:
     return "" if report.passed else report.hint
 
 
-def _criterion_lines(criterion: Criterion) -> list[str]:
+def _told_apart(report: CheckReport) -> Iterator[tuple[Criterion, bool]]:
+    """Yield the criteria; True with those that failed exactly as an earlier one did, so that it is told once."""
+    told: set[tuple[object, ...]] = set()
+    for criterion in report.criteria:
+        key = (criterion.outcome, *facts(criterion))
+        again = criterion.outcome in (Outcome.WRONG, Outcome.RAISED) and key in told
+        told.add(key)
+        yield criterion, again
+
+
+def _criterion_lines(criterion: Criterion, again: bool) -> list[str]:
     first = f"  {LABELS[criterion.outcome]:<{WIDTH}} {criterion.text}"
     if criterion.outcome is Outcome.PASSED:
         return [first]
+    if again:
+        return [first, " " * (WIDTH + 3) + AGAIN]
     body: list[str] = []
     for label, said in facts(criterion):
         body += said.split("\n") if label == "did" else f"{label}: {said}".split("\n")
@@ -105,7 +118,7 @@ def as_html(report: CheckReport) -> str:
     parts = [f'<div style="{SHELL.format(fg=fg, bg=bg)}">']
     parts.append(f'<div style="color:{fg};font-weight:bold">{_escape(verdict_line(report))}</div>')
     if report.criteria and not _untouched(report):
-        parts += [_criterion_html(criterion) for criterion in report.criteria]
+        parts += [_criterion_html(criterion, again) for criterion, again in _told_apart(report)]
     if report.note:
         parts.append(f"<div>{_escape(report.note)}</div>")
     if report.output.strip():
@@ -116,12 +129,14 @@ def as_html(report: CheckReport) -> str:
     return "".join([*parts, "</div>"])
 
 
-def _criterion_html(criterion: Criterion) -> str:
+def _criterion_html(criterion: Criterion, again: bool) -> str:
     fg, _ = COLOURS[criterion.outcome]
     label = f'<b style="color:{fg}">{LABELS[criterion.outcome]}</b>'
     head = f'<div style="margin-top:4px">{label} &nbsp;{_marked(criterion.text)}</div>'
     if criterion.outcome is Outcome.PASSED:
         return head
+    if again:
+        return f'{head}<div style="margin-left:18px">{AGAIN}</div>'
     rows = "".join(_fact_html(label, said) for label, said in facts(criterion))
     if criterion.outcome is Outcome.BROKE:
         rows += f'<pre style="{CODE}">{_escape("".join(criterion.trace))}</pre>'

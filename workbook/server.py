@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import socket
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import uvicorn
@@ -19,10 +18,11 @@ class LiveServer:
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
 
-    def start(self, seconds: float = 10.0) -> int:
-        """Serve `app.main:app` as it is now; a running server is stopped first.
+    def start(self, app: Any, seconds: float = 10.0) -> int:
+        """Serve an ASGI app; a running server is stopped first.
 
         Args:
+            app: what is served.
             seconds: how long to wait for it to answer.
 
         Returns:
@@ -34,7 +34,6 @@ class LiveServer:
         import uvicorn  # only a notebook that serves pays for the import
 
         self.stop()
-        app = importlib.import_module("app.main").app
         listener = socket.create_server(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
         self._server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))

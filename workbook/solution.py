@@ -6,10 +6,11 @@ import difflib
 import html
 
 from workbook import release
-from workbook.chapter import Exercise
+from workbook.assemble import CellError, parse_header
+from workbook.chapter import Cell, Exercise
 from workbook.course import Course
 from workbook.errors import WorkbookError
-from workbook.excerpt import excerpt, names
+from workbook.snapshot import placed
 from workbook.workspace import Workspace
 
 _COLOURS = {"+": "background:#e8f5e9;color:#1b5e20", "-": "background:#fdecea;color:#7f1d1d"}
@@ -24,7 +25,7 @@ class NotYet(WorkbookError):
 
 
 def compare(course: Course, exercise: Exercise, workspace: Workspace, *, anyway: bool = False) -> str:
-    """Return a unified diff from the learner's definitions to the solution's.
+    """Return a unified diff from the learner's module to the same module with the solution in it.
 
     Raises:
         NotYet: the exercise is not passed and `anyway` is False.
@@ -34,20 +35,21 @@ def compare(course: Course, exercise: Exercise, workspace: Workspace, *, anyway:
         hints = "read the hints above the cell, or see it all the same: "
         raise NotYet(f"{exercise.id} is not passed yet\n\nhint: {hints}`%solution {exercise.id} --anyway`")
     cell = course.chapter(exercise.chapter).cells[exercise.cell]
-    wanted = release.solved(cell.body).rstrip("\n")
-    mine = _mine(workspace, exercise, wanted)
-    lines = difflib.unified_diff(mine.split("\n"), wanted.split("\n"), "yours", "the solution", lineterm="", n=100)
-    body = "\n".join(line for line in lines if not line.startswith("@@"))
+    path = workspace.app_dir / exercise.path
+    mine = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    made = with_solution(mine, cell)
+    lines = difflib.unified_diff(mine.split("\n"), made.split("\n"), "yours", "the solution", lineterm="", n=3)
+    body = "\n".join("…" if line.startswith("@@") else line for line in lines)
     return body or f"--- yours and the solution of {exercise.id} are the same"
 
 
-def _mine(workspace: Workspace, exercise: Exercise, wanted: str) -> str:
-    """Return the learner's text of the definitions that the solution writes."""
-    path = workspace.app_dir / exercise.path
+def with_solution(mine: str, cell: Cell) -> str:
+    """Return the learner's module as the solution's cell would leave it."""
+    header = parse_header(cell.argument)
     try:
-        return excerpt(path.read_text(encoding="utf-8"), names(wanted)).rstrip("\n")
-    except (SyntaxError, ValueError, OSError):
-        return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+        return placed(mine, header, release.solved(cell.body))
+    except CellError:  # the learner's module is no Python
+        return release.solved(cell.body)
 
 
 def as_html(diff: str) -> str:

@@ -29,7 +29,10 @@ class Location(BaseModel):
 
 
 class Exchange(BaseModel):
-    """One recorded request and what came back. Bodies are text, cut to a readable length."""
+    """One recorded request and what came back. Bodies are text, cut to a readable length.
+
+    `replay` says whether the notebook's `client` can send the request too: some apps live only inside a check.
+    """
 
     method: str
     url: str
@@ -40,6 +43,7 @@ class Exchange(BaseModel):
     response_headers: dict[str, str] = Field(default_factory=dict)
     response_body: str = ""
     endpoint: Location | None = None
+    replay: bool = True
 
     @property
     def request_line(self) -> str:

@@ -24,7 +24,7 @@ from workbook.worker import Worker
 LIMIT = 10.0
 # modules of the engine that have no part in a verdict: a change there leaves the cache valid
 NO_PART = frozenset(
-    {"build", "catchup", "cli", "client", "demo", "doctor", "grade", "lab", "magics", "notebook"}
+    {"build", "catchup", "cli", "client", "demo", "doctor", "grade", "imported", "lab", "magics", "notebook"}
     | {"pool", "progress", "server", "show", "solution", "stable", "verify"}
 )
 

@@ -250,6 +250,8 @@ class Verdict:
         report.output = str(self._first("output") or "")
         report.hint = next((one.hint for one in report.failures if one.hint), "")
         self._weigh_attempt((self._first("attempts") or {}).get(report.exercise, ""))
+        if crash := self._first("crashed"):
+            report.outcome, report.note = Outcome.BROKE, str(crash)
         if tampering := self._first("tampered"):
             report.outcome, report.note = Outcome.BROKE, f"the checks were tampered with: {tampering}"
 

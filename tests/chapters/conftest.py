@@ -117,7 +117,8 @@ def quiet():
                 while error is not None:
                     traceback.clear_frames(error.__traceback__)
                     error = error.__cause__ or error.__context__
-            gc.collect()
+            if caught.error is not None:
+                gc.collect()
 
     return catch
 
@@ -156,6 +157,14 @@ class Watched:
         return f" (app/{frames[-1].filename.rpartition('/app/')[2]}:{frames[-1].lineno})" if frames else ""
 
 
+def hash_cheaply():
+    """Lower the cost of passwords, which the start of an app pays too, so that a check takes no time (chapter 07)."""
+    security = importlib.import_module("app.core.security") if exists("app.core.security") else None
+    context = getattr(security, "pwd_context", None)
+    if context is not None:
+        context.update(bcrypt__rounds=4)
+
+
 @asynccontextmanager
 async def running(load, connect, database_url="sqlite+aiosqlite://", **values):
     """Run an app of its own, and give a client on it that nobody has signed in: `client.app`, `client.sessions`.
@@ -164,6 +173,7 @@ async def running(load, connect, database_url="sqlite+aiosqlite://", **values):
     """
     settings = load("core.config").Settings(database_url=database_url, secret_key=SECRET_KEY, **values)
     app = load("main").create_app(settings)
+    hash_cheaply()  # after the first import: until then `app` could be another package
     watched, logger = Watched(app), logging.getLogger("app.core.middleware")
     logger.addFilter(watched.note)
     try:
@@ -208,9 +218,6 @@ async def api(open_api):
 async def sign_in(load, client):
     """Store an admin and sign in; where that is not possible yet, the client stays a visitor."""
     security, schemas = load("core.security"), load("users.schemas")
-    context = getattr(security, "pwd_context", None)
-    if context is not None:
-        context.update(bcrypt__rounds=4)
     name, password = "workbook-admin", "Correct horse"
     try:
         hashed = await security.hash_password(password)
@@ -236,7 +243,6 @@ def open_visit(load, connect):
     """
 
     def open_one(database_url="sqlite+aiosqlite://", **values):
-        load("core.security").pwd_context.update(bcrypt__rounds=4)
         return running(load, connect, database_url, **values)
 
     return open_one

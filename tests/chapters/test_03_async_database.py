@@ -1155,7 +1155,7 @@ class TestBackup:
         life = asyncio.create_task(sign_of_life(seen))
         try:
             await asyncio.wait_for(backup("source", "target"), 5)
-            for _ in range(300):
+            for _ in range(100):
                 if seen["finished"]:
                     break
                 await asyncio.sleep(0.01)

@@ -8,8 +8,28 @@ from pathlib import Path
 import pytest
 
 from tests.workbook.conftest import SOURCE
-from workbook import build
+from workbook import build, doctor, notebook
 from workbook.chapter import SourceError
+
+
+def test_a_notebook_that_was_worked_in_is_kept(root: Path) -> None:
+    """Building anew puts a learner's notebook aside, again and again; the doctor does not ask for it."""
+    build.build(root)
+    path = root / "notebooks/00_demo.ipynb"
+    own = root / "notebooks/scratch.ipynb"
+    own.write_text(path.read_text(encoding="utf-8").replace("First words", "My words"), encoding="utf-8")
+    for name in ("00_demo", "00_demo-2"):
+        text = path.read_text(encoding="utf-8").replace("raise NotImplementedError", f"return '{name}'")
+        path.write_text(text, encoding="utf-8")
+        assert not notebook.is_untouched(path)
+        assert "notebooks" not in doctor.build(root).detail
+        assert build.build(root) == [
+            f"kept your notebooks/00_demo.ipynb as notebooks/mine/{name}.ipynb",
+            "wrote notebooks/00_demo.ipynb",
+        ]
+        assert (root / f"notebooks/mine/{name}.ipynb").read_text(encoding="utf-8") == text
+        assert notebook.is_untouched(path)
+    assert own.is_file()
 
 
 def test_build_writes_notebooks_and_package_once(root: Path) -> None:

@@ -29,7 +29,7 @@ def test_what_passes_stays(course: Course, workspace: Workspace, worker: Worker)
     """A passing answer keeps every character; what is missing comes from the solution; `undo` takes it back."""
     fill(workspace, MINE)
     text = (workspace.app_dir / "numbers.py").read_text(encoding="utf-8")
-    said = catchup.run(course, workspace, worker, "")
+    said = catchup.run(course, workspace, worker, "all")
     assert (workspace.app_dir / "numbers.py").read_text(encoding="utf-8") == text
     assert "kept yours: 0.2" in said
     assert "filled in:  0.1" in said
@@ -44,12 +44,26 @@ def test_what_fails_is_replaced_and_the_rest_of_the_file_kept(
 ) -> None:
     """Only the failing definition is replaced; the learner's other names stay."""
     fill(workspace, MAIN, HEALTH.replace("{body}", 'return {"status": "ok"}'), WRONG)
-    said = catchup.run(course, workspace, worker, "")
+    said = catchup.run(course, workspace, worker, "all")
     text = (workspace.app_dir / "numbers.py").read_text(encoding="utf-8")
     assert "MINE = 1" in text
     assert "return a + b" in text
     assert "kept yours: 0.1" in said
-    assert catchup.run(course, workspace, worker, "").startswith("nothing to do")
+    assert catchup.run(course, workspace, worker, "all").startswith("nothing to do")
+
+
+def test_an_answer_that_fails_because_of_an_earlier_one_stays(
+    course: Course, workspace: Workspace, worker: Worker
+) -> None:
+    """Only the cause is replaced: what passes once it is repaired is the learner's."""
+    broken = HEALTH.replace('"/health"', "nope").replace("{body}", 'return {"status": "ok"}')
+    needy = MINE.replace("def add", "from app import main as _\n\n\ndef add")
+    fill(workspace, MAIN, broken, needy)
+    assert not worker.check(course, "0.2", workspace.app_dir).passed
+    text = (workspace.app_dir / "numbers.py").read_text(encoding="utf-8")
+    said = catchup.run(course, workspace, worker, "all")
+    assert "kept yours: 0.2\n  filled in:  0.1" in said
+    assert (workspace.app_dir / "numbers.py").read_text(encoding="utf-8") == text
 
 
 def test_to_an_exercise(course: Course, workspace: Workspace, worker: Worker) -> None:
@@ -64,7 +78,7 @@ def test_a_file_that_is_no_python_is_replaced_whole(course: Course, workspace: W
     fill(workspace, MAIN)
     broken = workspace.app_dir / "numbers.py"
     broken.write_text("def add(:\n", encoding="utf-8")
-    catchup.run(course, workspace, worker, "")
+    catchup.run(course, workspace, worker, "all")
     assert worker.check(course, "0.2", workspace.app_dir).passed
     workspace.undo()
     assert broken.read_text(encoding="utf-8") == "def add(:\n"

@@ -34,7 +34,7 @@ def test_a_learners_way(run: Runner, root: Path) -> None:
     assert "next: 0.1 A route" in run("status").output
     failed = run("check", "0.1")
     assert (failed.exit_code, "0.1 A route: not attempted" in failed.output) == (1, True)
-    assert "filled in:  0.1, 0.2" in run("catchup", "").output
+    assert "filled in:  0.1, 0.2" in run("catchup", "all").output
     passed = run("check", "--json")
     assert passed.exit_code == 0
     assert [one["outcome"] for one in json.loads(passed.stdout)] == ["passed", "passed"]

@@ -71,6 +71,8 @@ def test_from_nothing_to_a_pass(opened: Notebook, root: Path) -> None:
     assert '200 OK\n{\n  "status": "ok"\n}' in opened('await client.get("/health")')
     assert '-    return dict(status="ok")' in opened("%solution 0.1")
     assert "2 of 5 points; next: 0.2 A sum." in opened("%progress")
+    assert opened("%progress 0") == opened("%progress")
+    assert "0.2 A sum: not attempted" in opened("%check 0.1 0.2")
     assert (root / "app/main.py").read_text(encoding="utf-8").count("def health") == 1
 
 
@@ -95,6 +97,9 @@ BAD = [
     ("%check 7.7", "no exercise '7.7'"),
     ("%catchup nine", "no exercise 'nine'"),
     ("%solution", "name one exercise"),
+    ("%catchup", "catch up to where?"),
+    ("%undo 5", "'5' is no file of app/"),
+    ("%progress 7", "no chapter 7"),
 ]
 
 
@@ -117,6 +122,27 @@ def test_odd_code_does_not_take_the_kernel(opened: Notebook, root: Path) -> None
     assert opened("1 + 1") == "2"
     opened("%%app main.py\n\ufeffdef f():\r\n\treturn 1\r\n")
     assert (root / "app/main.py").read_bytes() == b"def f():\n\treturn 1\n"
+
+
+def test_a_file_that_was_broken_in_the_editor_is_told(opened: Notebook, root: Path) -> None:
+    """`client` and `%serve` use the files as they are now, and say what is wrong with them in a few lines."""
+    opened(APP)
+    opened(STUB.replace("{body}", 'return {"status": "ok"}'))
+    assert "200 OK" in opened('await client.get("/health")')
+    path = root / "app/main.py"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace('"ok"', '"better"'), encoding="utf-8")
+    assert "better" in opened('await client.get("/health")')
+    for broken, said in ((text + "def (:\n", "SyntaxError"), (text + "nope\n", "name 'nope' is not defined")):
+        path.write_text(broken, encoding="utf-8")
+        for command in ('await client.get("/health")', "%serve"):
+            shown = opened(command)
+            assert shown.startswith("ERROR your app cannot be imported: ")
+            assert said in shown
+            assert f"your code: app/main.py:{broken.count(chr(10))}" in shown
+            assert len(shown.splitlines()) < 6
+    path.write_text(text, encoding="utf-8")
+    assert '"status": "ok"' in opened('await client.get("/health")')
 
 
 def test_catchup_and_serve(opened: Notebook) -> None:

@@ -54,6 +54,25 @@ def test_a_request_can_be_replayed() -> None:
         assert part in code
 
 
+def test_a_request_that_only_the_check_can_send_is_not_replayed() -> None:
+    """An app that lives only inside a check gets no line to paste."""
+    assert "replay" in report.text(made(Outcome.WRONG, exchange=EXCHANGE))
+    only_here = EXCHANGE.model_copy(update={"replay": False})
+    assert "replay" not in report.text(made(Outcome.WRONG, exchange=only_here))
+
+
+def test_what_fails_alike_is_told_once() -> None:
+    """Of criteria that fail in exactly the same way, the first says all; one that differs says its own."""
+    one = made(Outcome.RAISED, got="NameError: name 'x' is not defined")
+    first = one.criteria[1]
+    one.criteria += [first.model_copy(update={"text": "Third"}), first.model_copy(update={"got": "other"})]
+    for told in (report.text(one), report.as_html(one)):
+        assert told.count("NameError") == 1
+        assert told.count("(as above)") == 1
+        assert "Third" in told
+        assert "other" in told
+
+
 def test_the_hint_is_shown_once_and_not_after_a_pass() -> None:
     """A failure ends with one hint; a pass has none."""
     assert report.text(made(Outcome.WRONG)).count("hint:") == 1

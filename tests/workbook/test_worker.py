@@ -10,7 +10,7 @@ import pytest
 
 from tests.workbook.conftest import HEALTH, MAIN, PackageMaker
 from workbook import report
-from workbook.course import Course
+from workbook.course import Course, read_course
 from workbook.verdict import Outcome
 from workbook.worker import Worker
 
@@ -233,3 +233,44 @@ def test_nothing_is_left_behind(course: Course, root: Path, package: PackageMake
     assert not folder.exists()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+REPLAYED = """
+import sys
+from fastapi import FastAPI
+from workbook import expect
+from workbook.checks import exercise
+
+
+@exercise("0.1")
+class TestReplay:
+    async def test_own(self, client):
+        \"\"\"The app itself\"\"\"
+        expect.status(await client.get("/none"), 200)
+
+    async def test_known(self, connect):
+        \"\"\"Another app, a path that the app has\"\"\"
+        async with connect(FastAPI()) as client:
+            expect.status(await client.get("/health"), 200)
+
+    async def test_unknown(self, connect):
+        \"\"\"Another app, a path that only it has\"\"\"
+        async with connect(FastAPI()) as client:
+            expect.status(await client.get("/probe"), 200)
+"""
+
+
+def test_only_what_the_notebook_can_send_is_replayed(root: Path, worker: Worker, package: PackageMaker) -> None:
+    """A request to an app of the check's own is shown for replay only where the learner's app has such a path."""
+    (root / "tests/chapters/test_00_demo.py").write_text(REPLAYED, encoding="utf-8")
+    found = worker.check(read_course(root), "0.1", health(package, GOOD))
+    assert [one.exchange.replay for one in found.criteria if one.exchange] == [True, True, False]
+
+
+def test_an_internal_error_is_no_fault_of_the_learner(root: Path, worker: Worker, package: PackageMaker) -> None:
+    """When pytest itself breaks, the check broke, and what it said is shown."""
+    conftest = root / "tests/chapters/conftest.py"
+    conftest.write_text("def pytest_runtest_call(item):\n    pass\n\ndef pytest_runtest_protocol(item):\n    1 / 0\n")
+    found = worker.check(read_course(root), "0.1", health(package, GOOD))
+    assert found.outcome is Outcome.BROKE
+    assert "internal error" in found.note
