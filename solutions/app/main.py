@@ -9,8 +9,12 @@ from fastapi.middleware.cors import CORSMiddleware
 
 from app.api import api_router
 from app.core.config import Settings, get_settings
+from app.core.handlers import add_handlers
+from app.core.middleware import REQUEST_ID_HEADER, RequestIdMiddleware
 from app.core.pagination import TOTAL_COUNT_HEADER
+from app.core.security import warm_up_hashing
 from app.db.session import open_database
+from app.users.first_admin import ensure_first_admin
 
 logger = logging.getLogger(__name__)
 
@@ -18,14 +22,18 @@ logger = logging.getLogger(__name__)
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Open what the app needs before the first request, close it after the last one."""
-    logger.info("the app starts in stage %s", app.state.settings.stage)
-    async with open_database(app.state.settings) as session_factory:
+    settings: Settings = app.state.settings
+    logger.info("%s starts in stage %s", settings.project_name, settings.stage)
+    async with open_database(settings) as session_factory:
         app.state.session_factory = session_factory
+        await warm_up_hashing()
+        await ensure_first_admin(session_factory, settings)
         app.state.ready = True
         try:
             yield
         finally:
             app.state.ready = False
+    logger.info("%s has stopped", settings.project_name)
 
 
 def add_cors(app: FastAPI, settings: Settings) -> None:
@@ -36,7 +44,7 @@ def add_cors(app: FastAPI, settings: Settings) -> None:
         allow_credentials="*" not in settings.cors_origins,
         allow_methods=["GET", "POST", "PATCH", "DELETE"],
         allow_headers=["Authorization", "Content-Type"],
-        expose_headers=[TOTAL_COUNT_HEADER],
+        expose_headers=[TOTAL_COUNT_HEADER, REQUEST_ID_HEADER],
     )
 
 
@@ -54,6 +62,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.settings = settings
     app.state.ready = False
+    add_handlers(app)
+    app.add_middleware(RequestIdMiddleware)
     add_cors(app, settings)
     app.include_router(api_router, prefix=settings.api_prefix)
 

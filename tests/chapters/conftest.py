@@ -21,6 +21,9 @@ from workbook import diagnose, expect
 SECRET_KEY = "k8Jd72hLq09ZxC4vBn6MwE3rTy5UiOpA"
 MODELS = ("users.models", "items.models", "auth.models")
 
+# The app logs the traceback of an unexpected error (chapter 06); the feedback names it without this in its panel.
+logging.getLogger("app.core.middleware").addHandler(logging.NullHandler())
+
 
 def exists(name):
     """Say whether the learner's package has this module by now; its parent may be missing too."""

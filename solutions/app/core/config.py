@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import EmailStr, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
@@ -29,6 +29,23 @@ ASYNC_DRIVERS = {
     "postgresql": "postgresql+asyncpg",
     "sqlite": "sqlite+aiosqlite",
 }
+
+MIN_SECRET_BYTES = 32
+MIN_SECRET_VARIETY = 10
+PLACEHOLDERS = ("change", "example", "password", "your-secret", "your_secret")
+
+
+def weak_secret_reason(secret: str) -> str | None:
+    """Say why a secret key is weak, or return None when it is strong enough."""
+    if not secret:
+        return "it is missing"
+    if len(secret.encode()) < MIN_SECRET_BYTES:
+        return f"it has fewer than {MIN_SECRET_BYTES} bytes"
+    if len(set(secret)) < MIN_SECRET_VARIETY:
+        return f"it has fewer than {MIN_SECRET_VARIETY} different characters"
+    if any(word in secret.lower() for word in PLACEHOLDERS):
+        return "it looks like a placeholder"
+    return None
 
 
 class Settings(BaseSettings):
@@ -65,8 +82,8 @@ class Settings(BaseSettings):
         if self.stage is Stage.DEVELOPMENT:
             return self
         problems = []
-        if not self.secret_key.get_secret_value():
-            problems.append("SECRET_KEY: it is missing")
+        if reason := weak_secret_reason(self.secret_key.get_secret_value()):
+            problems.append(f"SECRET_KEY: {reason}")
         if "*" in self.cors_origins:
             problems.append("CORS_ORIGINS: '*' lets every web site call this API")
         if self.debug:
@@ -110,6 +127,11 @@ class Settings(BaseSettings):
         """Read `postgresql://…` and `sqlite://…` as addresses for the async drivers."""
         scheme, separator, rest = value.partition("://")
         return ASYNC_DRIVERS.get(scheme, scheme) + separator + rest
+
+    access_token_expire_minutes: int = Field(30, ge=1, le=60)
+    refresh_token_expire_days: int = Field(14, ge=1, le=90)
+    first_admin_email: EmailStr | None = None
+    first_admin_password: SecretStr | None = None
 
 
 @lru_cache

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import (
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from app.core.config import Settings, Stage
+from app.core.exceptions import DomainError
 from app.db.models import Base
 
 SessionFactory = async_sessionmaker[AsyncSession]
@@ -67,12 +68,19 @@ async def open_database(settings: Settings) -> AsyncIterator[SessionFactory]:
 async def get_session(request: Request) -> AsyncIterator[AsyncSession]:
     """Give a request its own session, and commit when the route has returned.
 
-    An exception skips the commit; closing the session then rolls everything back.
+    An exception skips the commit; closing the session then rolls everything back. A few errors
+    ask to keep the changes: a stolen token must be revoked although the answer is a 401.
     """
     session_factory: SessionFactory = request.app.state.session_factory
     async with session_factory() as session:
-        yield session
+        try:
+            yield session
+        except DomainError as error:
+            if error.keep_changes:
+                await session.commit()
+            raise
         await session.commit()
 
 
-SessionDep = Annotated[AsyncSession, Depends(get_session)]
+# scope="function": commit before the answer is sent, so that no 201 is ever a lie.
+SessionDep = Annotated[AsyncSession, Depends(get_session, scope="function")]

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
@@ -15,6 +15,7 @@ from pydantic import (
     field_validator,
 )
 
+from app.core.pagination import PageParams
 from app.core.text import refuse_unstorable
 
 
@@ -77,3 +78,11 @@ class ItemPublic(BaseModel):
     owner_id: int
     created_at: datetime
     updated_at: datetime
+
+
+class ItemPage(PageParams):
+    """Which part of the list of items, and in which order."""
+
+    sort: Literal[
+        "id", "-id", "title", "-title", "price", "-price", "created_at", "-created_at"
+    ] = "id"

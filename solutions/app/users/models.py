@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Enum, String
+from sqlalchemy import ColumnElement, Enum, String, and_, or_
 from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 
 from app.db.base import Base, SoftDeleteMixin, TimestampMixin
@@ -43,3 +43,9 @@ class User(TimestampMixin, SoftDeleteMixin, Base):
     items: Mapped[list[Item]] = relationship(
         back_populates="owner", lazy="raise", cascade="all, delete-orphan", passive_deletes=True
     )
+
+    @classmethod
+    def can_administrate(cls) -> ColumnElement[bool]:
+        """Return the condition "is an admin who can sign in"."""
+        is_admin = or_(cls.is_superuser.is_(True), cls.role == Role.ADMIN)
+        return and_(is_admin, cls.is_active.is_(True), cls.deleted_at.is_(None))

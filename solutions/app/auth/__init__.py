@@ -1,0 +1,1 @@
+"""Signing in: passwords become tokens, tokens become the current user."""

@@ -1,0 +1,56 @@
+"""Who is asking: from the Authorization header to the current user."""
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.security import OAuth2PasswordBearer
+
+from app.auth.exceptions import InactiveUser, InvalidAccessToken
+from app.auth.service import AuthService
+from app.auth.tokens import TokenIssuer
+from app.core.security import InvalidToken, TokenType
+from app.db.session import SessionDep
+from app.users.crud import user_crud
+from app.users.models import User
+
+
+def get_token_issuer(request: Request) -> TokenIssuer:
+    """Build the issuer from this app's settings."""
+    return TokenIssuer(request.app.state.settings)
+
+
+TokenIssuerDep = Annotated[TokenIssuer, Depends(get_token_issuer)]
+
+
+def get_auth_service(session: SessionDep, tokens: TokenIssuerDep) -> AuthService:
+    """Build the service for one request."""
+    return AuthService(session, tokens)
+
+
+AuthServiceDep = Annotated[AuthService, Depends(get_auth_service)]
+
+oauth2_scheme = OAuth2PasswordBearer(tokenUrl="/api/v1/auth/login")
+
+
+async def get_current_user(
+    token: Annotated[str, Depends(oauth2_scheme)], tokens: TokenIssuerDep, session: SessionDep
+) -> User:
+    """Return the user whose access token came with the request, or answer 401."""
+    try:
+        claims = tokens.read(token, TokenType.ACCESS)
+    except InvalidToken as error:
+        raise InvalidAccessToken from error
+    user = await user_crud.get(session, claims.sub)
+    if user is None:
+        raise InvalidAccessToken
+    return user
+
+
+async def get_current_active_user(user: Annotated[User, Depends(get_current_user)]) -> User:
+    """Return the current user, or answer 400 when the account is switched off."""
+    if not user.is_active:
+        raise InactiveUser
+    return user
+
+
+CurrentUser = Annotated[User, Depends(get_current_active_user)]

@@ -1,0 +1,1 @@
+"""The tests of this backend: `pytest app/tests` runs them."""

@@ -1,0 +1,795 @@
+"""Checks of chapter 10: who may do what. Everything is asked over HTTP, by people with different rights."""
+
+from decimal import Decimal
+
+import pytest
+from fastapi import Depends
+from sqlalchemy import event
+
+from workbook import expect
+from workbook.checks import exercise
+
+API = "/api/v1"
+NOWHERE = 987
+PEN = {"title": "Pen", "price": "1.50"}
+CAN_BE_GUESSED = "ids are small numbers: a stranger would find out which ones exist"
+
+
+async def ask(client, person, method, path, **json):
+    """Send a request as a person, or as a stranger (None)."""
+    body = {"json": json} if method in {"POST", "PATCH"} else {}
+    headers = person.headers if person else {}
+    return await client.request(method, f"{API}{path}", headers=headers, **body)
+
+
+def fields(answer):
+    """Return the fields of a JSON object; another body has none."""
+    body = expect.body(answer)
+    return body if isinstance(body, dict) else {}
+
+
+def coded(answer, status, code, **reason):
+    """Expect an error with a status and a code."""
+    expect.status(answer, status, **reason)
+    expect.that(
+        fields(answer).get("code") == code,
+        response=answer,
+        got=f"the code {expect.shown(fields(answer).get('code'))}",
+        expected=f'the code "{code}"',
+        why="a program that uses the API acts on the code",
+        hint=reason.get("hint", ""),
+    )
+
+
+async def add_item(client, owner, **changes):
+    """Create an item over HTTP, and return its fields."""
+    answer = await ask(client, owner, "POST", "/items", **(PEN | changes))
+    expect.status(answer, 201, why="nobody could make an item", hint="exercise 10.2: let `create` return the new item")
+    return fields(answer)
+
+
+def said(answer):
+    """Return an error body without the request id, which always differs."""
+    return {key: value for key, value in fields(answer).items() if key != "request_id"}
+
+
+# ---------------------------------------------------------------------------------------------------------------- 10.1
+
+
+USERS_ROUTES = (
+    ("GET", "/users"),
+    ("POST", "/users"),
+    ("PATCH", f"/users/{NOWHERE}"),
+    ("DELETE", f"/users/{NOWHERE}"),
+)
+
+
+@exercise("10.1")
+class TestRequirePermissions:
+    @pytest.fixture
+    def guarded(self, load, visitor):
+        """Add a route to the app that needs the given permissions; its answer is the name of the user it got."""
+        require = load("users.dependencies").RequirePermissions
+
+        def add(*permissions):
+            path = f"{API}/guarded-by-{'-and-'.join(permissions).replace(':', '-') or 'nothing'}"
+
+            @visitor.app.get(path)
+            async def guarded_route(user=Depends(require(*permissions))):  # noqa: B008
+                return {"username": getattr(user, "username", None)}
+
+            return path.removeprefix(API)
+
+        return add
+
+    async def test_an_admin_passes(self, visitor, people):
+        """An admin may use the routes for admins"""
+        root = await people.admin()
+        ada = await people.add("ada")
+        hint = "return the user when has_permission says True"
+        why = "nobody could manage users any more"
+        expect.status(await ask(visitor, root, "GET", "/users"), 200, why=why, hint=hint)
+        expect.status(await ask(visitor, root, "PATCH", f"/users/{ada.id}", full_name="A"), 200, why=why, hint=hint)
+        expect.status(await ask(visitor, root, "DELETE", f"/users/{ada.id}"), 204, why=why, hint=hint)
+
+    async def test_a_user_is_forbidden(self, visitor, people):
+        """A user without the permission gets 403, with the code forbidden"""
+        ada = await people.add("ada")
+        for method, path in USERS_ROUTES:
+            coded(
+                await ask(visitor, ada, method, path),
+                403,
+                "forbidden",
+                why="everybody who is signed in could read, change and delete all users",
+                hint="raise Forbidden unless has_permission(user, *self.permissions)",
+            )
+
+    async def test_nothing_is_done_for_a_user(self, visitor, people):
+        """A refused request changes nothing"""
+        ada, bob = await people.add("ada"), await people.add("bob")
+        for method, body in (("PATCH", {"role": "admin"}), ("DELETE", {})):
+            await ask(visitor, ada, method, f"/users/{bob.id}", **body)
+            row = await people.stored(bob)
+            expect.equal(
+                (row.role.value, row.deleted_at),
+                ("user", None),
+                did=f"role and deleted_at of Bob after {method} /api/v1/users/{bob.id} by Ada",
+                why="a refusal that comes after the work is no refusal",
+                hint="raise Forbidden in `__call__`: it runs before the route",
+            )
+
+    async def test_permission_comes_before_validation(self, visitor, people):
+        """A user without the permission gets 403 also for a malformed request"""
+        ada = await people.add("ada")
+        for answer in (
+            await ask(visitor, ada, "GET", "/users?limit=0"),
+            await ask(visitor, ada, "POST", "/users", email=1),
+        ):
+            expect.status(
+                answer,
+                403,
+                why="the messages would tell how the routes of admins work",
+                hint="keep `dependencies=[...]` in the decorators, and raise Forbidden in `__call__`",
+            )
+
+    async def test_a_stranger_signs_in_first(self, visitor):
+        """Somebody without a token gets 401, not 403"""
+        for method, path in USERS_ROUTES:
+            expect.status(
+                await ask(visitor, None, method, path),
+                401,
+                why="after a 401 a client shows the form to sign in, after a 403 it does not",
+                hint="keep `user: CurrentUser` as the parameter of `__call__`",
+            )
+
+    async def test_a_superuser_passes(self, visitor, people):
+        """A superuser passes, whatever the role"""
+        boss = await people.add("boss", is_superuser=True)
+        expect.status(
+            await ask(visitor, boss, "GET", "/users"),
+            200,
+            why="who has the database in hand must not be locked out",
+            hint="ask has_permission, not the role: it knows the superuser",
+        )
+
+    async def test_all_permissions_are_needed(self, load, visitor, people, guarded, monkeypatch):
+        """Who has one of two permissions does not pass; who has both does, and the route gets the user"""
+        permissions = load("users.permissions")
+        role = load("users.schemas").Role.USER
+        first, second = permissions.Permission.READ_USERS, permissions.Permission.MANAGE_ITEMS
+        monkeypatch.setitem(permissions.ROLE_PERMISSIONS, role, frozenset({first}))
+        ada = await people.add("ada")
+        both, one, none = guarded(first, second), guarded(first), guarded()
+        other, turned = guarded(second), guarded(second, first)
+        hint = "hand all of them on, with a star: has_permission(user, *self.permissions)"
+        for path in (both, other, turned):
+            why = "one right would open what needs two"
+            expect.status(await ask(visitor, ada, "GET", path), 403, why=why, hint=hint)
+        for path in (one, none):
+            answer = await ask(visitor, ada, "GET", path)
+            expect.status(answer, 200, why="people could not do what they may do", hint=hint)
+            expect.json(
+                answer,
+                {"username": "ada"},
+                why="a route that needs the user would get nothing",
+                hint="return the user at the end of `__call__`",
+            )
+
+
+# ---------------------------------------------------------------------------------------------------------------- 10.2
+
+
+@exercise("10.2")
+class TestItems:
+    @pytest.fixture
+    async def ada(self, people):
+        """A user who is not the first one."""
+        await people.add("first")
+        return await people.add("ada")
+
+    async def test_create(self, visitor, ada):
+        """A new item is answered with 201 and belongs to the one who asks"""
+        item = await add_item(visitor, ada, description="blue", url="https://example.com/pen")
+        for name, value in (PEN | {"description": "blue", "url": "https://example.com/pen"}).items():
+            expect.equal(item.get(name), value, did=f"{name} of the new item", hint="hand `data` to item_crud.create")
+        expect.equal(
+            item.get("owner_id"),
+            ada.id,
+            did="owner_id of an item that Ada has made",
+            why="she could not find her own item again",
+            hint="item_crud.create takes further values: owner_id=self.user.id",
+        )
+
+    async def test_the_owner_is_not_chosen(self, visitor, ada):
+        """An owner_id in the body has no effect, neither in POST nor in PATCH"""
+        item = await add_item(visitor, ada, owner_id=1)
+        changed = await ask(visitor, ada, "PATCH", f"/items/{item.get('id')}", owner_id=1, title="Ink")
+        expect.status(changed, 200, hint="return what item_crud.update returns")
+        for body, what in ((item, "POST"), (fields(changed), "PATCH")):
+            expect.equal(
+                body.get("owner_id"),
+                ada.id,
+                did=f'owner_id after a {what} of Ada with "owner_id": 1',
+                why="people could put things into other people's names",
+                hint="the owner is self.user.id; the schemas have no owner_id, and that is right",
+            )
+
+    async def test_read(self, visitor, ada):
+        """An item can be read; an id that does not exist is 404 with the code item_not_found"""
+        item, second = await add_item(visitor, ada), await add_item(visitor, ada, title="Ink")
+        for one in (item, second):
+            answer = await ask(visitor, ada, "GET", f"/items/{one.get('id')}")
+            expect.status(answer, 200, why="people could not read what they made", hint="let `get` return the item")
+            expect.json(answer, one, hint="look for the item with this id: item_crud.get(self.session, item_id)")
+        for method, body in (("GET", {}), ("PATCH", {"title": "x"}), ("DELETE", {})):
+            coded(
+                await ask(visitor, ada, method, f"/items/{NOWHERE}", **body),
+                404,
+                "item_not_found",
+                why="there is no such item",
+                hint="item_crud.get returns None where there is no row: then raise ItemNotFound",
+            )
+
+    async def test_update(self, visitor, ada):
+        """PATCH changes what was sent, keeps the rest, and it is saved"""
+        item = await add_item(visitor, ada, description="blue")
+        path = f"/items/{item.get('id')}"
+        answer = await ask(visitor, ada, "PATCH", path, price=2)
+        expect.status(answer, 200, hint="return what item_crud.update returns")
+        again = fields(await ask(visitor, ada, "GET", path))
+        for body, what in ((fields(answer), "the answer"), (again, "the item, read again")):
+            expect.equal(
+                [body.get(name) for name in ("title", "description", "price", "owner_id")],
+                ["Pen", "blue", "2.00", ada.id],
+                did=f'title, description, price and owner_id after {{"price": 2}}: {what}',
+                why="a change of the price would be lost, or would delete the description",
+                hint="hand the item and `data` to item_crud.update, and return its result",
+            )
+
+    async def test_delete(self, visitor, ada):
+        """DELETE answers 204 without a body; then this item is gone, and others stay"""
+        item, other = await add_item(visitor, ada), await add_item(visitor, ada)
+        answer = await ask(visitor, ada, "DELETE", f"/items/{item.get('id')}")
+        expect.status(answer, 204, hint="`await item_crud.delete(self.session, item)`")
+        expect.equal(answer.content, b"", did="the body of a 204", hint="return nothing")
+        for one, status in ((item, 404), (other, 200)):
+            expect.status(
+                await ask(visitor, ada, "GET", f"/items/{one.get('id')}"),
+                status,
+                why="what people delete must be gone, and nothing else",
+                hint="`await item_crud.delete(self.session, item)`",
+            )
+
+    async def test_a_stranger_signs_in_first(self, visitor):
+        """Every route about items asks a stranger to sign in: 401"""
+        for method, path in (("GET", ""), ("POST", ""), ("GET", "/1"), ("PATCH", "/1"), ("DELETE", "/1")):
+            expect.status(
+                await ask(visitor, None, method, f"/items{path}"),
+                401,
+                why="nobody would know whose items these are",
+                hint="keep the given routes and dependencies: ItemServiceDep needs CurrentUser",
+            )
+
+
+# ---------------------------------------------------------------------------------------------------------------- 10.3
+
+
+@exercise("10.3")
+class TestOwnerOrAdmin:
+    @pytest.fixture
+    async def ada(self, people):
+        """The owner of the item."""
+        return await people.add("ada")
+
+    @pytest.fixture
+    async def item(self, visitor, ada):
+        """An item of Ada's; it is not the first one."""
+        await add_item(visitor, ada, title="another one")
+        return await add_item(visitor, ada)
+
+    async def test_the_owner(self, visitor, ada, item):
+        """The owner reads, changes and deletes: 200, 200, 204"""
+        await self.may_do_all(visitor, ada, item, "people could not work with their own items")
+
+    async def test_an_admin(self, visitor, people, ada, item):
+        """An admin reads, changes and deletes anybody's item, and its owner stays"""
+        await self.may_do_all(visitor, await people.admin(), item, "an admin could not help anybody")
+
+    async def test_a_superuser(self, visitor, people, ada, item):
+        """A superuser may do it too, whatever the role"""
+        boss = await people.add("boss", is_superuser=True)
+        await self.may_do_all(visitor, boss, item, "who has the database in hand must not be locked out")
+
+    @staticmethod
+    async def may_do_all(client, person, item, why):
+        hint = "return [] from `visible` for those with Permission.MANAGE_ITEMS, else [Item.owner_id == self.user.id]"
+        path = f"/items/{item.get('id')}"
+        answer = await ask(client, person, "GET", path)
+        expect.status(answer, 200, why=why, hint=hint)
+        expect.json(answer, item, hint="look for the item with this id: Item.id == item_id")
+        changed = await ask(client, person, "PATCH", path, title="Checked")
+        expect.status(changed, 200, why=why, hint=hint)
+        expect.equal(
+            fields(changed).get("owner_id"),
+            item.get("owner_id"),
+            did="owner_id after the change",
+            why="the owner would lose the item to the admin who has corrected its title",
+            hint="`update` changes what was sent; leave the owner alone",
+        )
+        expect.status(await ask(client, person, "DELETE", path), 204, why=why, hint=hint)
+
+    async def test_others_find_nothing(self, visitor, people, ada, item):
+        """Somebody else gets 404 for reading, changing and deleting, and nothing changes"""
+        bob = await people.add("bob")
+        path = f"/items/{item.get('id')}"
+        for method, body in (("GET", {}), ("PATCH", {"price": 0}), ("DELETE", {})):
+            answer = await ask(visitor, bob, method, path, **body)
+            expect.that(
+                answer.status_code != 403,
+                response=answer,
+                got="403 Forbidden",
+                expected="404 Not Found",
+                why=CAN_BE_GUESSED,
+                hint="raise ItemNotFound, not Forbidden, for somebody else's item",
+            )
+            expect.status(
+                answer,
+                404,
+                why="everybody could read, change and delete everybody's items",
+                hint="let `get` ask for [Item.id == item_id, *self.visible()]",
+            )
+        expect.json(
+            await ask(visitor, ada, "GET", path),
+            item,
+            why="a refused request must change nothing",
+            hint="refuse in `get`: it runs before the change",
+        )
+
+    async def test_the_same_answer_as_for_nothing(self, visitor, people, ada, item):
+        """The 404 for somebody else's item has the same body as for an id that nobody has"""
+        bob = await people.add("bob")
+        for method, body in (("GET", {}), ("PATCH", {"price": 0}), ("DELETE", {})):
+            hidden = await ask(visitor, bob, method, f"/items/{item.get('id')}", **body)
+            nothing = await ask(visitor, bob, method, f"/items/{NOWHERE}", **body)
+            expect.status(nothing, 404, hint="raise ItemNotFound when nothing is found")
+            expect.that(
+                said(hidden) == said(nothing),
+                response=hidden,
+                got=f"the body {expect.shown(said(hidden))}",
+                expected=f"the body {expect.shown(said(nothing))}",
+                why=CAN_BE_GUESSED,
+                hint="raise the same ItemNotFound in both cases",
+            )
+
+    async def test_own_id_is_no_item_id(self, visitor, people, ada, item):
+        """An item is found by its own id, not by the id of its owner"""
+        answer = await ask(visitor, ada, "GET", f"/items/{item.get('id')}")
+        expect.json(answer, item, hint="compare Item.id with item_id, and Item.owner_id with self.user.id")
+
+    async def test_who_may_manage_is_in_the_table(self, load, visitor, people, ada, item, monkeypatch):
+        """The permission decides, not the role: whoever gets items:manage sees every item"""
+        permissions, role = load("users.permissions"), load("users.schemas").Role.USER
+        table, manage = permissions.ROLE_PERMISSIONS, permissions.Permission.MANAGE_ITEMS
+        bob, path = await people.add("bob"), f"/items/{item.get('id')}"
+        for held, status in (({manage}, 200), (set(permissions.Permission) - {manage}, 404)):
+            monkeypatch.setitem(table, role, frozenset(held))
+            expect.status(
+                await ask(visitor, bob, "GET", path),
+                status,
+                why="the shop gives a role new rights in ROLE_PERMISSIONS; the rest of the code must follow",
+                hint="ask has_permission(self.user, Permission.MANAGE_ITEMS), not for a role",
+            )
+
+
+# ---------------------------------------------------------------------------------------------------------------- 10.4
+
+
+@exercise("10.4")
+class TestUpdateMe:
+    async def test_people_change_themselves(self, visitor, people):
+        """Name, user name and e-mail can be changed, and are saved"""
+        await people.add("first")
+        ada = await people.add("ada")
+        new = {"full_name": "Ada L.", "username": "lovelace", "email": "ada@new.example.com"}
+        answer = await ask(visitor, ada, "PATCH", "/users/me", **new)
+        hint = "take `data: UserUpdate`, and return what service.update(user, data) returns"
+        expect.status(answer, 200, why="people could not correct their own name", hint=hint)
+        for body in (fields(answer), fields(await ask(visitor, ada, "GET", "/users/me"))):
+            expect.equal({name: body.get(name) for name in new}, new, did="the changed fields", hint=hint)
+        other = await people.stored(await people.add("bob"))
+        expect.equal(other.full_name, None, did="full_name of another user", hint="change `user`, the one who asks")
+
+    async def test_no_secret_leaves(self, visitor, people):
+        """The answer holds no hash, and nothing else that only the database should know"""
+        answer = await ask(visitor, await people.add("ada"), "PATCH", "/users/me", full_name="Ada")
+        expect.status(answer, 200, hint="take `data: UserUpdate`")
+        secret = [name for name in ("hashed_password", "is_superuser", "deleted_at") if name in answer.text]
+        expect.that(
+            not secret,
+            response=answer,
+            got=f"the answer holds {', '.join(secret)}",
+            expected="the fields of UserPublic",
+            why="whoever reads the hash can guess passwords at home",
+            hint="keep response_model=UserPublic in the decorator",
+        )
+
+    async def test_only_what_is_sent(self, visitor, people):
+        """What is not sent stays; null removes the full name"""
+        ada = await people.add("ada", full_name="Ada")
+        for body, expected in (({}, "Ada"), ({"username": "lovelace"}, "Ada"), ({"full_name": None}, None)):
+            answer = await ask(visitor, ada, "PATCH", "/users/me", **body)
+            expect.status(answer, 200, hint="take `data: UserUpdate`")
+            expect.equal(
+                fields(answer).get("full_name"),
+                expected,
+                did=f"full_name after PATCH /users/me with {body}",
+                why="a form that sends one field would delete the others",
+                hint="service.update changes only what was sent",
+            )
+
+    async def test_no_power_by_assignment(self, visitor, people):
+        """Role, superuser, state, password and id are ignored: the answer is 200, and they stay"""
+        ada = await people.add("ada")
+        before = await people.stored(ada)
+        for name, value in (
+            ("role", "admin"),
+            ("is_superuser", True),
+            ("is_active", False),
+            ("password", "Battery staple"),
+            ("hashed_password", "!"),
+            ("id", 4711),
+            ("deleted_at", None),
+        ):
+            answer = await ask(visitor, ada, "PATCH", "/users/me", **{"full_name": "Ada", name: value})
+            expect.that(
+                answer.status_code == 200,
+                response=answer,
+                got=f"{answer.status_code}",
+                expected=f"200: {name} is ignored",
+                why="clients send back the whole user that they got, role and all",
+                hint="take `data: UserUpdate`: it drops the fields that it does not list",
+            )
+            row = await people.stored(ada)
+            kept = ("role", "is_superuser", "is_active", "hashed_password", "deleted_at")
+            changed = [one for one in kept if getattr(row, one) != getattr(before, one)]
+            expect.that(
+                not changed,
+                response=answer,
+                got=f"{', '.join(changed)} changed in the database",
+                expected=f"{name} is ignored",
+                why="everybody could make themselves an admin"
+                if name in {"role", "is_superuser"}
+                else "who finds an unlocked phone would own the account",
+                hint="take UserUpdate, the list of what is allowed; a list of what is forbidden is never complete",
+            )
+
+    async def test_the_rules_of_the_schema_hold(self, visitor, people):
+        """A bad e-mail, a bad user name or null in their place is refused with 422"""
+        ada = await people.add("ada")
+        for body in ({"email": "nonsense"}, {"username": "a b"}, {"username": None}, {"email": None}):
+            expect.status(
+                await ask(visitor, ada, "PATCH", "/users/me", **body),
+                422,
+                why="a second door without the rules of sign-up lets in what the first one refuses",
+                hint="take `data: UserUpdate` as the body",
+            )
+
+    async def test_a_taken_name_is_a_conflict(self, visitor, people):
+        """The e-mail address or user name of somebody else is 409"""
+        ada, bob = await people.add("ada"), await people.add("bob")
+        for body in ({"email": bob.email}, {"email": bob.email.upper()}, {"username": "bob"}):
+            coded(
+                await ask(visitor, ada, "PATCH", "/users/me", **body),
+                409,
+                "user_exists",
+                why="a taken name would be a 500",
+                hint="let service.update do the work: it knows refuse_duplicates",
+            )
+
+    async def test_strangers_and_admins(self, visitor, people):
+        """A stranger gets 401; an admin stays one"""
+        hint = "keep `user: CurrentUser`"
+        expect.status(await ask(visitor, None, "PATCH", "/users/me", full_name="x"), 401, hint=hint)
+        root = await people.admin()
+        answer = await ask(visitor, root, "PATCH", "/users/me", full_name="Root", role="user")
+        expect.status(answer, 200, hint=hint)
+        expect.equal(
+            fields(answer).get("role"),
+            "admin",
+            did="role of an admin after PATCH /users/me",
+            why="an admin could give up the role by accident",
+            hint="take `data: UserUpdate`, for admins too: for more there is PATCH /users/{user_id}",
+        )
+
+
+# ---------------------------------------------------------------------------------------------------------------- 10.5
+
+
+GIVING_UP = (("PATCH", {"role": "user"}), ("PATCH", {"is_active": False}), ("DELETE", {}))
+
+
+def done(method):
+    """Return the status of a change that is made."""
+    return 204 if method == "DELETE" else 200
+
+
+@exercise("10.5")
+class TestLastAdmin:
+    async def refused(self, client, people, person, method, body):
+        """Expect a 409 that changes nothing."""
+        answer = await ask(client, person, method, f"/users/{person.id}", **body)
+        coded(
+            answer,
+            409,
+            "last_admin",
+            why="nobody could manage users any more, and nobody could undo it",
+            hint="below the `yield`, count with User.can_administrate(); raise LastAdmin when there is none",
+        )
+        row = await people.stored(person)
+        expect.that(
+            row.is_active is True and row.deleted_at is None and (row.role.value == "admin" or row.is_superuser),
+            response=answer,
+            got="the answer is 409, but the change was saved",
+            expected="nothing has changed",
+            why="the answer would be a lie",
+            hint="raise LastAdmin, and let it rise: get_session then saves nothing",
+        )
+
+    async def test_the_last_admin_stays(self, visitor, people):
+        """The last active admin cannot give up the role, be switched off or be deleted: 409, and nothing changes"""
+        root = await people.admin()
+        await people.add("ada")
+        for method, body in GIVING_UP:
+            await self.refused(visitor, people, root, method, body)
+
+    async def test_who_cannot_sign_in_does_not_count(self, load, visitor, people):
+        """An admin who is switched off or deleted does not count"""
+        root, role = await people.admin(), load("users.schemas").Role.ADMIN
+        await people.add("asleep", role=role, is_active=False)
+        await people.add("gone", role=role, deleted_at=load("db.base").utc_now())
+        for method, body in GIVING_UP:
+            await self.refused(visitor, people, root, method, body)
+
+    async def test_one_of_two_may_go(self, load, open_visit, people):
+        """One of two admins may go, by herself or by the other; the one who is left may not"""
+        for method, body in GIVING_UP:
+            async with open_visit() as client:
+                crowd = type(people)(people._load, client)
+                root, eve = await crowd.admin(), await crowd.admin("eve")
+                expect.status(
+                    await ask(client, root, method, f"/users/{eve.id}", **body),
+                    done(method),
+                    why="no admin could ever be removed",
+                    hint="raise LastAdmin only when the count is 0",
+                )
+                await self.refused(client, crowd, root, method, body)
+
+    async def test_a_superuser_counts(self, visitor, people):
+        """A superuser counts as an admin, and as the last one cannot go"""
+        boss, root = await people.add("boss", is_superuser=True), await people.admin()
+        expect.status(
+            await ask(visitor, root, "DELETE", f"/users/{root.id}"),
+            204,
+            why="the superuser is still there",
+            hint="count with User.can_administrate(): it knows superusers",
+        )
+        for method, body in (("PATCH", {"is_active": False}), ("DELETE", {})):
+            await self.refused(visitor, people, boss, method, body)
+
+    async def test_everything_else_goes_on(self, visitor, people):
+        """The last admin may change her name, and everything about users who are no admins"""
+        root, ada, bob = await people.admin(), await people.add("ada"), await people.add("bob")
+        hint = "refuse only when no admin is left after the change"
+        for person, method, body in (
+            (root, "PATCH", {"full_name": "Root"}),
+            (root, "PATCH", {"role": "admin"}),
+            (ada, "PATCH", {"is_active": False}),
+            (ada, "DELETE", {}),
+            (bob, "PATCH", {"role": "admin"}),
+            (root, "PATCH", {"role": "user"}),
+        ):
+            answer = await ask(visitor, root, method, f"/users/{person.id}", **body)
+            expect.status(answer, done(method), why="admins could not do their work", hint=hint)
+        expect.status(await ask(visitor, ada, "GET", "/users/me"), 401, why="Ada was deleted", hint=hint)
+        row = await people.stored(bob)
+        expect.equal(row.role.value, "admin", did="Bob's role in the database", hint="keep a `yield` in every branch")
+
+    async def test_users_without_an_admin(self, visitor, people):
+        """Where there is no admin at all, users can still change themselves"""
+        ada = await people.add("ada")
+        expect.status(
+            await ask(visitor, ada, "PATCH", "/users/me", full_name="Ada"),
+            200,
+            why="an app without a first admin would refuse every change",
+            hint="a user who is no admin needs no count: `if not user.is_admin:` yield, return",
+        )
+
+    async def test_lock_change_count(self, visitor, people):
+        """The rows of the admins are locked before the change, and counted after it"""
+        root, eve = await people.admin(), await people.admin("eve")
+        for method, body in GIVING_UP[:1] + GIVING_UP[2:]:
+            steps = []
+            async with visitor.sessions() as session:
+                engine = session.bind.sync_engine
+
+            def note(_connection, _cursor, statement, _parameters, context, _many, steps=steps):
+                compiled = getattr(context, "compiled", None)
+                if getattr(getattr(compiled, "statement", None), "_for_update_arg", None) is not None:
+                    steps.append("lock")
+                elif statement.startswith("UPDATE users"):
+                    steps.append("change")
+                elif statement.startswith("SELECT") and "FROM users" in statement and "role" in statement:
+                    steps.append("read")
+
+            event.listen(engine, "before_cursor_execute", note)
+            try:
+                answer = await ask(visitor, root, method, f"/users/{eve.id}", **body)
+            finally:
+                event.remove(engine, "before_cursor_execute", note)
+            expect.status(answer, done(method), hint="raise LastAdmin only when the count is 0")
+            self.in_order(steps, answer)
+            await people.change(eve, role=(await people.stored(root)).role, is_active=True, deleted_at=None)
+
+    @staticmethod
+    def in_order(steps, answer):
+        change = steps.index("change") if "change" in steps else len(steps)
+        why = "two admins who remove each other in the same second would leave none"
+        expect.that(
+            "lock" in steps[:change],
+            response=answer,
+            got="the rows of the admins are not locked before the change",
+            expected="lock, change, count",
+            why=why,
+            hint="`await user_crud.lock_admins(self.session)` above the `yield`",
+        )
+        expect.that(
+            "read" in steps[change:],
+            response=answer,
+            got="nobody counts after the change",
+            expected="lock, change, count",
+            why=why,
+            hint="count below the `yield`: what is counted above it can be wrong a moment later",
+        )
+
+    async def test_a_user_needs_no_lock(self, visitor, people):
+        """A change of a user who is no admin waits for nobody: no lock is taken"""
+        ada, locks = await people.add("ada"), []
+
+        def note(_connection, _cursor, _statement, _parameters, context, _many):
+            statement = getattr(getattr(context, "compiled", None), "statement", None)
+            locks.extend([1] if getattr(statement, "_for_update_arg", None) is not None else [])
+
+        async with visitor.sessions() as session:
+            engine = session.bind.sync_engine
+        event.listen(engine, "before_cursor_execute", note)
+        try:
+            answer = await ask(visitor, ada, "PATCH", "/users/me", full_name="Ada")
+        finally:
+            event.remove(engine, "before_cursor_execute", note)
+        expect.status(answer, 200, hint="for a user who is no admin only the `yield` runs")
+        expect.equal(
+            len(locks),
+            0,
+            did="locks taken while Ada, who is no admin, changes her name",
+            why="every change of every user would wait for the changes of admins",
+            hint="`if not user.is_admin:` yield, return; above the lock",
+        )
+
+
+# ---------------------------------------------------------------------------------------------------------------- 10.6
+
+
+@exercise("10.6")
+class TestListOfItems:
+    @pytest.fixture
+    async def crowd(self, load, visitor, people):
+        """Ada with three items, Bob with two between them, and an admin."""
+        found = {"ada": await people.add("ada"), "bob": await people.add("bob"), "root": await people.admin()}
+        item = load("items.models").Item
+        async with visitor.sessions.begin() as session:
+            for name, title, price in (
+                ("ada", "Diary one", "5"),
+                ("bob", "Pen", "9"),
+                ("ada", "Diary two", "7"),
+                ("ada", "Lamp", "10"),
+                ("bob", "Ink", "1.5"),
+            ):
+                values = {"description": "secret_blue", "price": Decimal(price), "owner_id": found[name].id}
+                session.add(item(title=title, **values))
+                await session.flush()
+        return found
+
+    async def expect_page(self, client, person, query, titles, total, why, hint):
+        answer = await ask(client, person, "GET", f"/items{query}")
+        expect.status(answer, 200, why=why, hint=hint)
+        body = expect.body(answer)
+        got = [one.get("title") for one in body] if isinstance(body, list) else body
+        expect.that(
+            got == titles,
+            response=answer,
+            got=f"the titles {expect.shown(got)}",
+            expected=f"the titles {expect.shown(titles)}",
+            why=why,
+            hint=hint,
+        )
+        count = answer.headers.get("x-total-count")
+        expect.that(
+            count == str(total),
+            response=answer,
+            got=f"X-Total-Count: {count}",
+            expected=f"X-Total-Count: {total}",
+            why="the number tells how many rows there are that one may not see",
+            hint="count with the same conditions as the page: where=where",
+        )
+
+    async def test_one_sees_ones_own(self, visitor, crowd, people):
+        """Everybody sees and counts their own items, and somebody without items sees none"""
+        why, hint = "everybody could read everybody's items", "begin with `where = self.visible()`"
+        await self.expect_page(visitor, crowd["bob"], "", ["Pen", "Ink"], 2, why, hint)
+        await self.expect_page(visitor, crowd["ada"], "", ["Diary one", "Diary two", "Lamp"], 3, why, hint)
+        await self.expect_page(visitor, await people.add("eve"), "", [], 0, why, hint)
+
+    async def test_admins_see_all(self, visitor, crowd, people):
+        """Admins and superusers see and count all items"""
+        boss = await people.add("boss", is_superuser=True)
+        for person in (crowd["root"], boss):
+            await self.expect_page(
+                visitor,
+                person,
+                "",
+                ["Diary one", "Pen", "Diary two", "Lamp", "Ink"],
+                5,
+                "an admin could not help anybody",
+                "ask `visible()` for the conditions: it knows who may see all",
+            )
+
+    async def test_pages_are_full(self, visitor, crowd):
+        """`skip` and `limit` count only what one may see"""
+        why = "a page would be short or empty, though there is more"
+        hint = "give the conditions to get_multi; a filter in Python comes too late"
+        bob, ada = crowd["bob"], crowd["ada"]
+        for person, query, titles, total in (
+            (bob, "?limit=1", ["Pen"], 2),
+            (bob, "?skip=1&limit=1", ["Ink"], 2),
+            (bob, "?skip=2", [], 2),
+            (ada, "?limit=2", ["Diary one", "Diary two"], 3),
+            (ada, "?skip=2&limit=2", ["Lamp"], 3),
+        ):
+            await self.expect_page(visitor, person, query, titles, total, why, hint)
+
+    async def test_the_search_tells_nothing(self, visitor, crowd):
+        """A search finds and counts only what one may see, in title and description"""
+        why, hint = (
+            "by its count a script could read other people's titles",
+            "both conditions must hold: two in `where`",
+        )
+        for name, query, titles in (
+            ("bob", "?q=diary", []),
+            ("bob", "?q=in", ["Ink"]),
+            ("bob", "?q=secret_blue", ["Pen", "Ink"]),
+            ("ada", "?q=diary", ["Diary one", "Diary two"]),
+            ("ada", "?q=t%25", []),
+            ("root", "?q=secret&limit=5", ["Diary one", "Pen", "Diary two", "Lamp", "Ink"]),
+        ):
+            await self.expect_page(visitor, crowd[name], query, titles, len(titles), why, hint)
+
+    async def test_sorted(self, visitor, crowd):
+        """Sorting works on what one may see, and prices go by number"""
+        hint = "hand sort=page.sort on to get_multi"
+        for name, query, titles in (
+            ("bob", "?sort=price", ["Ink", "Pen"]),
+            ("ada", "?sort=-price", ["Lamp", "Diary two", "Diary one"]),
+            ("root", "?sort=-price&limit=2&skip=1", ["Pen", "Diary two"]),
+        ):
+            total = {"bob": 2, "ada": 3, "root": 5}[name]
+            await self.expect_page(visitor, crowd[name], query, titles, total, "the order that was asked for", hint)
+
+    async def test_bounds(self, visitor, crowd):
+        """Bad bounds and unknown columns are still refused with 422"""
+        for query in ("?limit=0", "?limit=101", "?skip=-1", "?sort=owner_id", "?sort=hashed_password"):
+            expect.status(
+                await ask(visitor, crowd["ada"], "GET", f"/items{query}"),
+                422,
+                why="a stranger's number or text must not reach the database",
+                hint="keep `page: Annotated[ItemPage, Query()]` in the route",
+            )

@@ -1,0 +1,959 @@
+"""Checks of chapter 11: the learner's fixtures are probed, the learner's tests run on right and on broken apps."""
+
+from workbook import expect
+from workbook.checks import exercise
+from workbook.suite import Variant
+
+SECONDS = 20  # for one run; on a quiet machine it is one
+PROBES = "tests/probe/test_probe.py"
+
+# ------------------------------------------------------------------------------------------------------------- probes
+
+
+def probe(suite, source, hooks=""):
+    """Run our probes with the learner's fixtures, and return what came of it."""
+    files = {PROBES: source, "tests/probe/conftest.py": hooks}
+    return suite.run([Variant("probe", files=files, paths=(PROBES,))], limit=SECONDS)[0]
+
+
+def passes(ran, test, *, did, expected, why, hint):
+    """Expect one probe to pass; its message says what came back."""
+    outcome = ran.outcomes.get(f"{PROBES}::{test}", "not run")
+    name = f"{PROBES}::{test}"
+    got = ran.messages.get(name) or ran.summary()
+    expect.that(
+        outcome == "passed",
+        did=did,
+        got=got.removeprefix("AssertionError: "),
+        expected=expected,
+        why=why,
+        hint=hint,
+    )
+
+
+AFTER = """
+import pytest
+
+SEEN = {}
+
+
+@pytest.fixture(scope="session")
+def seen():
+    return SEEN
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item):
+    things = dict(item.funcargs)
+    yield
+    if "built_app" in things:
+        SEEN["ready"] = getattr(things["built_app"].state, "ready", None)
+    if "client" in things:
+        SEEN["closed"] = getattr(things["client"], "is_closed", None)
+"""
+
+STARTED = """
+import httpx
+
+
+def test_client(client):
+    assert isinstance(client, httpx.AsyncClient), f"client is {type(client).__name__}"
+    assert not client.is_closed, "the client is closed already"
+
+
+async def test_path(client):
+    answer = await client.get("/users/me")
+    assert answer.status_code == 401, f"GET /users/me answered {answer.status_code}"
+
+
+async def test_ready(client, built_app):
+    assert built_app.state.ready is True, f"app.state.ready is {built_app.state.ready}"
+
+
+async def test_same(app, client, built_app):
+    assert app is built_app, f"app is {type(app).__name__}, and not built_app"
+    built_app.title, built_app.openapi_schema = "probe", None
+    title = (await client.get("/openapi.json")).json()["info"]["title"]
+    assert title == "probe", "the client talks to another app"
+
+
+async def test_database(client):
+    body = {"email": "ada@example.com", "username": "ada", "password": "Correct horse"}
+    answer = await client.post("/auth/register", json=body)
+    assert answer.status_code == 201, f"POST /auth/register answered {answer.status_code}"
+
+
+async def test_open(client, built_app):
+    pass
+
+
+def test_closed(seen):
+    assert seen["ready"] is False, f"after a test app.state.ready is {seen['ready']}"
+    assert seen["closed"] is True, "after a test the client is still open"
+"""
+
+
+@exercise("11.1", limit=25)
+class TestStarted:
+    def test_open_client(self, suite):
+        """A test gets an open httpx client, whose paths begin below /api/v1"""
+        ran = probe(suite, STARTED, AFTER)
+        for test in ("test_client", "test_path"):
+            passes(
+                ran,
+                test,
+                did='a test with `client` sends `await client.get("/users/me")`',
+                expected="an open client; 401, because nobody is signed in",
+                why="every test of this chapter sends its requests through this client",
+                hint='yield the client inside its `async with`; base_url="http://test/api/v1"',
+            )
+
+    def test_lifespan(self, suite):
+        """While a test runs, the app is started: its lifespan has run"""
+        passes(
+            probe(suite, STARTED, AFTER),
+            "test_ready",
+            did="a test with `client` reads `app.state.ready`",
+            expected="True",
+            why="without the lifespan there is no database; the first query is a 500",
+            hint="`async with built_app.router.lifespan_context(built_app):` runs it; yield inside this block",
+        )
+
+    def test_app(self, suite):
+        """The client talks to `built_app`, with the settings of the tests"""
+        passes(
+            probe(suite, STARTED, AFTER),
+            "test_same",
+            did="a test with `app` and `client` compares both with `built_app`",
+            expected="`app` is `built_app`, and the client's answers come from it",
+            why="another app has other settings: your tests would write into a real database",
+            hint="`app` yields built_app, and the transport gets `app`; do not import app.main.app",
+        )
+
+    def test_register(self, suite):
+        """A request reaches the database"""
+        passes(
+            probe(suite, STARTED, AFTER),
+            "test_database",
+            did="a test with `client` signs up a user",
+            expected="201",
+            why="most tests need a user",
+            hint="run the lifespan in `app`, and let `client` ask for `app`",
+        )
+
+    def test_stopped(self, suite):
+        """After a test the app is stopped, and the client is closed"""
+        passes(
+            probe(suite, STARTED, AFTER),
+            "test_closed",
+            did="look at the app and the client when a test is over",
+            expected="app.state.ready is False, and the client is closed",
+            why="what stays open from one test disturbs the next one, and connections run out",
+            hint="enter both with `async with`, and yield inside: leaving the block closes them",
+        )
+
+
+EMPTY = """
+from sqlalchemy import Column, ForeignKey, Integer, Table, func, select
+
+from app.db.models import Base
+
+# tables of a later year: a loose one, and one whose rows refer to users
+LOOSE = Table("aaa_probe", Base.metadata, Column("id", Integer, primary_key=True))
+CHILD = Table("zzz_probe", Base.metadata, Column("user_id", ForeignKey("users.id"), primary_key=True))
+USERS = Base.metadata.tables["users"]
+BODY = {"email": "ada@example.com", "username": "ada", "password": "Correct horse"}
+
+
+async def count(app, table):
+    async with app.state.session_factory() as session:
+        return await session.scalar(select(func.count()).select_from(table))
+
+
+async def fill(app, statement):
+    async with app.state.session_factory.begin() as session:
+        await session.execute(statement)
+
+
+async def test_user_comes(client):
+    assert (await client.post("/auth/register", json=BODY)).status_code == 201
+
+
+async def test_user_is_gone(app):
+    found = await count(app, USERS)
+    assert found == 0, f"the test before left rows in users: {found}"
+
+
+async def test_loose_comes(app):
+    await fill(app, LOOSE.insert().values(id=1))
+
+
+async def test_loose_is_gone(app):
+    found = await count(app, LOOSE)
+    assert found == 0, f"the test before left rows in a table that is new: {found}"
+
+
+async def test_child_comes(app, client):
+    answer = await client.post("/auth/register", json=BODY)
+    assert answer.status_code == 201, f"signing up answered {answer.status_code}"
+    await fill(app, CHILD.insert().values(user_id=answer.json()["user"]["id"]))
+
+
+async def test_child_is_gone(app):
+    found = await count(app, CHILD), await count(app, USERS)
+    assert found == (0, 0), f"the test before left rows: {found[0]} that refer to a user, and {found[1]} users"
+"""
+
+
+@exercise("11.2", limit=25)
+class TestEmpty:
+    def test_users(self, suite):
+        """A user of one test is gone in the next one"""
+        ran = probe(suite, EMPTY)
+        for test in ("test_user_comes", "test_user_is_gone"):
+            passes(
+                ran,
+                test,
+                did="one test signs up a user, the next one counts the users",
+                expected="no users",
+                why="a test that sees yesterday's rows passes alone and fails in company",
+                hint="delete in a session that commits: `async with app.state.session_factory.begin() as session:`",
+            )
+
+    def test_all_tables(self, suite):
+        """Every table is emptied, also one that your app gets later"""
+        ran = probe(suite, EMPTY)
+        for test in ("test_loose_comes", "test_loose_is_gone"):
+            passes(
+                ran,
+                test,
+                did="one test stores a row in a table that is new in Base.metadata, the next one counts",
+                expected="no rows",
+                why="whoever adds a table will not think of this fixture",
+                hint="loop over `Base.metadata.sorted_tables` in place of a list of your own",
+            )
+
+    def test_order(self, suite):
+        """Rows that refer to a user are deleted before the user"""
+        ran = probe(suite, EMPTY)
+        for test in ("test_child_comes", "test_child_is_gone"):
+            passes(
+                ran,
+                test,
+                did="one test stores a row that refers to a user, the next one counts both",
+                expected="no rows, and no error",
+                why="the database refuses to delete a row that another one still needs; then every test fails",
+                hint="go through `sorted_tables` backwards: `reversed(...)`",
+            )
+
+
+FACTORY = """
+import pytest
+
+from app.auth.dependencies import get_current_user, get_token_issuer
+from app.auth.tokens import TokenIssuer
+from app.core.security import pwd_context
+from app.users.models import User
+from app.users.schemas import Role
+
+
+async def me(client, person):
+    answer = await client.get("/users/me", headers=person.headers)
+    return answer.status_code, answer.json()
+
+
+async def row(app, person):
+    async with app.state.session_factory() as session:
+        found = await session.get(User, person.id)
+    assert found is not None, f"no user has the id {person.id!r}: was it committed?"
+    return found
+
+
+async def test_named(app, client, make_user):
+    ada = await make_user("ada")
+    found = await row(app, ada)
+    assert (found.username, ada.username) == ("ada", "ada"), f"stored as {found.username!r}, Person {ada.username!r}"
+    assert found.email == "ada@example.com", f"the address is {found.email!r}"
+
+
+async def test_headers(client, make_user):
+    await make_user("bob")
+    ada = await make_user("ada")
+    status, body = await me(client, ada)
+    assert status == 200, f"GET /users/me with the headers answered {status}"
+    assert body["username"] == "ada", f"the headers belong to {body['username']!r}"
+
+
+async def test_unnamed(make_user):
+    names = [(await make_user()).username for _ in range(2)]
+    assert names == ["user1", "user2"], f"the user names are {names}"
+
+
+async def test_counts_anew(make_user):
+    name = (await make_user()).username
+    assert name == "user1", f"in the next test the first name is {name!r}"
+
+
+async def test_columns(app, client, make_user):
+    root = await make_user("root", role=Role.ADMIN, full_name="Root", email="boss@example.com")
+    found = await row(app, root)
+    values = (found.role, found.full_name, found.email)
+    assert values == (Role.ADMIN, "Root", "boss@example.com"), f"the row has {values}"
+
+
+async def test_hash_column(app, make_user):
+    old = pwd_context.copy(bcrypt__rounds=5).hash("x")
+    found = await row(app, await make_user(hashed_password=old))
+    assert found.hashed_password == old, "the column hashed_password is not the one that was asked for"
+
+
+async def test_inactive(client, make_user):
+    status, body = await me(client, await make_user("eve", is_active=False))
+    assert status == 400, f"GET /users/me answered {status} ({body.get('code')})"
+
+
+async def test_password(client, make_user):
+    await make_user("ada")
+    answer = await client.post("/auth/login", data={"username": "ada", "password": "Correct horse"})
+    assert answer.status_code == 200, f"the sign-in with PASSWORD answered {answer.status_code}"
+
+
+async def test_override(client, app, make_user, override, settings):
+    ada = await make_user("ada")
+    other = settings.secret_key.__class__("another-key-Zx81qQw7LmN4bVc2TyU9")
+    override(get_token_issuer, TokenIssuer(settings.model_copy(update={"secret_key": other})))
+    status, _ = await me(client, ada)
+    assert status == 401, f"with the issuer of another key, the old token answered {status}"
+
+
+async def test_override_is_over(client, app, make_user):
+    left = [getattr(one, "__name__", "") for one in app.dependency_overrides]
+    assert not left, f"app.dependency_overrides still has {left}"
+    status, _ = await me(client, await make_user("ada"))
+    assert status == 200, f"GET /users/me answered {status}"
+"""
+
+
+@exercise("11.3", limit=25)
+class TestFactory:
+    def test_stored(self, suite):
+        """`make_user("ada")` stores Ada, committed, with her address, and returns her as a Person"""
+        passes(
+            probe(suite, FACTORY),
+            "test_named",
+            did='ada = await make_user("ada")',
+            expected="a committed row `ada` with ada@example.com, and a Person with its id",
+            why="a row that is not committed is not there for the request that follows",
+            hint="`async with app.state.session_factory.begin() as session: session.add(user)` commits at its end",
+        )
+
+    def test_signed_in(self, suite):
+        """The headers sign in this user"""
+        passes(
+            probe(suite, FACTORY),
+            "test_headers",
+            did="GET /users/me with `ada.headers`",
+            expected="200, and Ada",
+            why="a test acts as somebody; as the wrong one, it proves the wrong thing",
+            hint='{"Authorization": f"Bearer {token}"}; the token is for user.id, read after the session\'s block',
+        )
+
+    def test_names(self, suite):
+        """Without a name the users are user1, user2, and in each test the count begins anew"""
+        ran = probe(suite, FACTORY)
+        for test in ("test_unnamed", "test_counts_anew"):
+            passes(
+                ran,
+                test,
+                did="await make_user(), twice, and once in the next test",
+                expected="user1, user2; then user1",
+                why="a test that needs three users should not have to find names",
+                hint='username or f"user{next(numbers)}"',
+            )
+
+    def test_columns(self, suite):
+        """Columns that the test names go before the usual values"""
+        ran = probe(suite, FACTORY)
+        for test in ("test_columns", "test_hash_column"):
+            passes(
+                ran,
+                test,
+                did="await make_user(..., role=Role.ADMIN, email=...), and with hashed_password=...",
+                expected="a row with exactly these values",
+                why="an admin who is stored as a user makes a test prove the opposite",
+                hint="build a dict of the usual values, then `| columns`, then `User(**values)`",
+            )
+
+    def test_inactive(self, suite):
+        """Somebody who is switched off has a token too: 400, and not 401"""
+        passes(
+            probe(suite, FACTORY),
+            "test_inactive",
+            did="GET /users/me with the headers of `await make_user(is_active=False)`",
+            expected="400 inactive_user: the token is good, the account is not",
+            why="the token of somebody who was dismissed is the very case that you want to test",
+            hint="sign the token with TokenIssuer(settings).access_token; a log-in would be refused",
+        )
+
+    def test_password(self, suite):
+        """The password of a user is PASSWORD, stored as a hash"""
+        passes(
+            probe(suite, FACTORY),
+            "test_password",
+            did="POST /auth/login as a user that the factory made",
+            expected="200",
+            why="tests of signing in need users too",
+            hint="hashed_password is `await hash_password(PASSWORD)`",
+        )
+
+    def test_override(self, suite):
+        """`override` puts a value in the place of a dependency"""
+        passes(
+            probe(suite, FACTORY),
+            "test_override",
+            did="override(get_token_issuer, an issuer with another key), then a request with an older token",
+            expected="401",
+            why="a test of an expired token would have to wait for 30 minutes",
+            hint="an override is a function that gives the value: `lambda: value`",
+        )
+
+    def test_override_ends(self, suite):
+        """In the next test the override is gone"""
+        passes(
+            probe(suite, FACTORY),
+            "test_override_is_over",
+            did="look at app.dependency_overrides in the next test, and send a request",
+            expected="no overrides",
+            why="built_app lives for the whole run: every later test would meet a faked app",
+            hint="monkeypatch.setitem(app.dependency_overrides, dependency, ...) takes it back by itself",
+        )
+
+
+# ------------------------------------------------------------------------------------------- right apps and broken ones
+
+
+class Trial:
+    """The learner's test file on right apps, and then on broken ones.
+
+    Args:
+        path: the file, below `app`.
+        rewritten: cells that say the same in another way; the result is the second right app.
+        broken: cells by name; each text may hold several cells.
+    """
+
+    def __init__(self, path, rewritten, broken):
+        self.path = path
+        self.right = [
+            self._variant("the right app", ""),
+            self._variant("the right app, written differently", rewritten),
+        ]
+        self.broken = {name: self._variant(name, cells) for name, cells in broken.items()}
+
+    def _variant(self, name, text):
+        cells = tuple(f"%%app {cell}" for cell in text.strip().split("%%app ")[1:])
+        return Variant(name, cells=cells, paths=(self.path,), first_failure=True)
+
+    def passes(self, suite, number):
+        """Expect the tests to pass on a right app."""
+        ran = suite.run(self.right, limit=SECONDS)[number]
+        expect.that(
+            ran.good,
+            did=f"pytest app/{self.path}, on {ran.name}",
+            got=ran.summary(),
+            expected="every test passes, and there is at least one",
+            why="a test that fails on a right app is a false alarm; soon nobody looks any more",
+            hint=self._repair(number),
+        )
+
+    def _repair(self, number):
+        if number == 0:
+            return "run pytest in the notebook; compare what the test asks for with the table above the exercise"
+        return "compare `status_code`, `code` and values; not the words of `detail`, and not the app's source text"
+
+    def catches(self, suite, name, *, why, hint):
+        """Expect the tests to fail on a broken app; before that, they must pass on the right ones."""
+        did = f"pytest app/{self.path}, on an app with this fault"
+        bad = next((ran for ran in suite.run(self.right, limit=SECONDS) if not ran.good), None)
+        if bad is not None:
+            raise expect.Wrong(
+                did=did,
+                got="not tried: your tests do not pass on the right apps yet",
+                expected="they pass there first",
+                why=why,
+            )
+        found = dict(zip(self.broken, suite.run(list(self.broken.values()), limit=SECONDS), strict=True))[name]
+        expect.that(
+            found.caught,
+            did=did,
+            got=f"nobody noticed: {found.summary()}",
+            expected="at least one test fails",
+            why=why,
+            hint=hint,
+        )
+
+
+# The same rules, said in another way; and other words for people.
+REWRITTEN = '''
+%%app users/permissions.py --merge
+def has_permission(user: User, *permissions: str) -> bool:
+    """Say whether the user has all these permissions."""
+    allowed = ROLE_PERMISSIONS.get(user.role, frozenset())
+    return user.is_superuser or all(one in allowed for one in permissions)
+
+%%app users/models.py --merge
+class User(TimestampMixin, SoftDeleteMixin, Base):
+    @validates("email", "username")
+    def fold_case(self, _key: str, value: str) -> str:
+        """Store lower case only."""
+        return "".join(letter.lower() for letter in value)
+
+%%app auth/dependencies.py --merge
+async def get_current_active_user(user: Annotated[User, Depends(get_current_user)]) -> User:
+    """Return the current user, unless the account is switched off."""
+    if user.is_active:
+        return user
+    raise InactiveUser
+
+%%app items/service.py --merge
+from sqlalchemy import true
+
+
+class ItemService:
+    def visible(self) -> list[ColumnElement[bool]]:
+        """Return the condition of what this user may see."""
+        everything = has_permission(self.user, Permission.MANAGE_ITEMS)
+        return [true() if everything else Item.owner_id == self.user.id]
+
+%%app db/session.py --merge
+async def get_session(request: Request) -> AsyncIterator[AsyncSession]:
+    """Give a request its own session; commit, unless an error says otherwise."""
+    async with request.app.state.session_factory() as session:
+        try:
+            yield session
+        except Exception as error:
+            if getattr(error, "keep_changes", False):
+                await session.commit()
+            else:
+                await session.rollback()
+            raise
+        else:
+            await session.commit()
+
+%%app auth/exceptions.py --merge
+class InvalidCredentials(NotAuthenticated):
+    detail = "We do not know this combination of name and secret."
+
+class InactiveUser(DomainError):
+    detail = "Somebody has switched this account off."
+
+class InvalidRefreshToken(NotAuthenticated):
+    detail = "Please sign in again."
+
+%%app users/exceptions.py --merge
+class UserExists(Conflict):
+    detail = "Choose another name or address."
+
+class LastAdmin(Conflict):
+    detail = "Somebody must stay."
+
+class UserNotFound(NotFound):
+    detail = "Nobody is called that."
+
+%%app items/exceptions.py --merge
+class ItemNotFound(NotFound):
+    detail = "Nothing is here."
+
+%%app core/exceptions.py --merge
+class Forbidden(DomainError):
+    detail = "That is for others."
+'''
+
+ACCESS = Trial(
+    "tests/test_access.py",
+    REWRITTEN,
+    {
+        "list": """
+%%app users/permissions.py --merge
+ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
+    Role.ADMIN: frozenset(Permission),
+    Role.USER: frozenset({Permission.READ_USERS}),
+}
+""",
+        "create": '''
+%%app users/router.py --merge
+@router.post("", response_model=UserPublic, status_code=status.HTTP_201_CREATED)
+async def create_user(
+    data: UserCreate, service: UserServiceDep, background: BackgroundTasks
+) -> User:
+    """Create a user."""
+    return await service.create(data)
+''',
+        "delete": '''
+%%app users/router.py --merge
+@router.delete("/{user_id}", status_code=status.HTTP_204_NO_CONTENT)
+async def delete_user(user: UserById, service: UserServiceDep, me: CurrentUser) -> None:
+    """Delete a user."""
+    await service.delete(user)
+''',
+        "exists": '''
+%%app users/dependencies.py --merge
+async def visible_user_id(
+    user_id: UserId, current_user: CurrentUser, service: UserServiceDep
+) -> User:
+    """Return yourself, or for admins anybody."""
+    user = await service.get(user_id)
+    if user_id != current_user.id and not has_permission(current_user, Permission.READ_USERS):
+        raise Forbidden
+    return user
+''',
+        "change": '''
+%%app items/router.py --merge
+from app.auth.dependencies import CurrentUser
+from app.db.session import SessionDep
+from app.items.crud import item_crud
+from app.items.exceptions import ItemNotFound
+
+
+@router.patch("/{item_id}", response_model=ItemPublic)
+async def update_item(
+    item_id: int, data: ItemUpdate, session: SessionDep, user: CurrentUser
+) -> Item:
+    """Change the fields that are sent."""
+    item = await item_crud.get(session, item_id)
+    if item is None:
+        raise ItemNotFound
+    return await item_crud.update(session, item, data)
+''',
+        "help": '''
+%%app items/service.py --merge
+class ItemService:
+    def visible(self) -> list[ColumnElement[bool]]:
+        """Return the condition of what this user may see."""
+        return [Item.owner_id == self.user.id]
+''',
+    },
+)
+
+
+@exercise("11.4", limit=25)
+class TestAccess:
+    def test_right(self, suite):
+        """Your table passes on a right app"""
+        ACCESS.passes(suite, 0)
+
+    def test_rewritten(self, suite):
+        """Your table passes on a right app that is written differently"""
+        ACCESS.passes(suite, 1)
+
+    def test_list(self, suite):
+        """Caught: every user of the app can read the e-mail addresses of all others"""
+        ACCESS.catches(
+            suite,
+            "list",
+            why="one permission too many for a role is a leak of everybody's data",
+            hint="write the row `GET /users`, with what a user gets",
+        )
+
+    def test_create(self, suite):
+        """Caught: strangers make accounts for other people"""
+        ACCESS.catches(
+            suite,
+            "create",
+            why="a route that lost its guard works well, for everybody",
+            hint="write the row `POST /users`, with what a visitor and a user get",
+        )
+
+    def test_delete(self, suite):
+        """Caught: Ada is angry with Bob, and now Bob has no account"""
+        ACCESS.catches(
+            suite,
+            "delete",
+            why="being signed in is not the same as being allowed",
+            hint="write the row `DELETE /users/{bob}`, with what a user gets",
+        )
+
+    def test_exists(self, suite):
+        """Caught: somebody counts your customers, by trying one number after the other"""
+        ACCESS.catches(
+            suite,
+            "exists",
+            why="a 403 says: there is such a user; a 404 says nothing",
+            hint="write the row `GET /users/{bob}`: a user gets 404",
+        )
+
+    def test_change(self, suite):
+        """Caught: the price of Bob's item was changed by somebody else"""
+        ACCESS.catches(
+            suite,
+            "change",
+            why="reading was guarded and changing was not; this is the most frequent hole in web APIs",
+            hint="write the row `PATCH /items/{item}`: the item is Bob's, the user is not Bob",
+        )
+
+    def test_help(self, suite):
+        """Caught: support cannot help, because an admin does not see what the customer sees"""
+        ACCESS.catches(
+            suite,
+            "help",
+            why="a guard that keeps out the right people is a fault as well",
+            hint="write the rows of `/items/{item}`, with what an admin gets, and send the admin's headers",
+        )
+
+
+COMPLAINTS = Trial(
+    "tests/test_complaints.py",
+    REWRITTEN,
+    {
+        "twin": '''
+%%app users/models.py --merge
+class User(TimestampMixin, SoftDeleteMixin, Base):
+    @validates("email", "username")
+    def fold_case(self, _key: str, value: str) -> str:
+        """Store the value as it comes."""
+        return value
+
+%%app users/schemas.py --merge
+Email = Annotated[EmailStr, AfterValidator(str.strip)]
+''',
+        "hash": """
+%%app users/schemas.py --merge
+class UserPublic(BaseModel):
+    hashed_password: str
+""",
+        "dismissed": '''
+%%app auth/dependencies.py --merge
+async def get_current_active_user(user: Annotated[User, Depends(get_current_user)]) -> User:
+    """Return the current user."""
+    return user
+''',
+        "refresh": '''
+%%app auth/tokens.py --merge
+from contextlib import suppress
+
+from app.core.security import InvalidToken
+
+
+@dataclass(frozen=True)
+class TokenIssuer:
+    def read(self, token: str, token_type: TokenType) -> TokenClaims:
+        """Return the claims of a valid token."""
+        with suppress(InvalidToken):
+            return decode_token(token, self.key, TokenType.REFRESH)
+        return decode_token(token, self.key, token_type)
+''',
+        "pen": '''
+%%app items/service.py --merge
+class ItemService:
+    async def get_page(self, page: ItemPage) -> tuple[list[Item], int]:
+        """Return one page of items, and how many there are in all."""
+        where = [item_crud.matches(page.q)] if page.q else []
+        items = await item_crud.get_multi(
+            self.session, skip=page.skip, limit=page.limit, sort=page.sort, where=where
+        )
+        return items, await item_crud.count(self.session, where=where)
+''',
+        "admin": '''
+%%app users/service.py --merge
+class UserService:
+    @asynccontextmanager
+    async def _keeping_an_admin(self, user: User) -> AsyncIterator[None]:
+        """Let every change pass."""
+        yield
+''',
+        "known": '''
+%%app auth/service.py --merge
+class UnknownUser(InvalidCredentials):
+    """Nobody has this name."""
+
+    detail = "There is no account with this name."
+
+
+class AuthService:
+    async def login(self, identifier: str, password: str) -> TokenPair:
+        """Sign in by e-mail or user name."""
+        user = await user_crud.get_by_identifier(self.session, identifier)
+        if user is None:
+            raise UnknownUser
+        valid, _ = await verify_password(password, user.hashed_password)
+        if not valid:
+            raise InvalidCredentials
+        if not user.is_active:
+            raise InactiveLogin
+        return await self._start_session(user)
+''',
+        "lost": '''
+%%app db/session.py --merge
+async def get_session(request: Request) -> AsyncIterator[AsyncSession]:
+    """Give a request its own session; what makes something new is committed."""
+    async with request.app.state.session_factory() as session:
+        yield session
+        if request.method == "POST":
+            await session.commit()
+''',
+    },
+)
+
+
+@exercise("11.5", limit=25)
+class TestComplaints:
+    def test_right(self, suite):
+        """Your tests pass on a right app"""
+        COMPLAINTS.passes(suite, 0)
+
+    def test_rewritten(self, suite):
+        """Your tests pass on a right app that is written differently, with other words for people"""
+        COMPLAINTS.passes(suite, 1)
+
+    def test_twin(self, suite):
+        """Caught, letter 1: one person has two accounts, and the orders are in the other one"""
+        COMPLAINTS.catches(
+            suite,
+            "twin",
+            why="a telephone begins every word with a capital letter; people do not notice",
+            hint="sign up twice: the same address in two spellings, but two user names; the second one is a 409",
+        )
+
+    def test_hash(self, suite):
+        """Caught, letter 2: an answer holds enough to guess a password at home"""
+        COMPLAINTS.catches(
+            suite,
+            "hash",
+            why="who has the hash can try a million passwords, and your server never notices",
+            hint="ask what an answer must NOT hold; `answer.text` is the whole body",
+        )
+
+    def test_dismissed(self, suite):
+        """Caught, letter 3: he was switched off in the morning, and read everything in the afternoon"""
+        COMPLAINTS.catches(
+            suite,
+            "dismissed",
+            why="a token lives for 30 minutes or more; switching off must work at once",
+            hint="`make_user(is_active=False)` has headers; a request with them is a 400",
+        )
+
+    def test_refresh(self, suite):
+        """Caught, letter 4: a stolen refresh token opens everything for 14 days"""
+        COMPLAINTS.catches(
+            suite,
+            "refresh",
+            why="an access token is short-lived on purpose; this makes all tokens long-lived",
+            hint="send the refresh token of a sign-up in the Authorization header: 401",
+        )
+
+    def test_pen(self, suite):
+        """Caught, letter 5: in my list is somebody else's pen"""
+        COMPLAINTS.catches(
+            suite,
+            "pen",
+            why="what one may not read alone, one may not read in a list either",
+            hint="one user makes an item, another one asks for GET /items",
+        )
+
+    def test_admin(self, suite):
+        """Caught, letter 6: nobody in the company can manage users any more"""
+        COMPLAINTS.catches(
+            suite,
+            "admin",
+            why="only somebody with access to the database can repair this",
+            hint="let the only admin delete the own account: 409",
+        )
+
+    def test_known(self, suite):
+        """Caught, letter 7: a stranger finds out who is a customer"""
+        COMPLAINTS.catches(
+            suite,
+            "known",
+            why="the two answers differ, so a list of addresses can be tried one by one",
+            hint="sign in twice with a wrong password, once as somebody who exists; compare `code` and `detail`",
+        )
+
+    def test_lost(self, suite):
+        """Caught, letter 8: a change was confirmed, and on the next day it was gone"""
+        COMPLAINTS.catches(
+            suite,
+            "lost",
+            why="the answer came from memory, the database knows nothing",
+            hint="change something with PATCH, then read it again with a second request",
+        )
+
+
+GAPS = Trial(
+    "tests/test_gaps.py",
+    REWRITTEN,
+    {
+        "copied": '''
+%%app db/session.py --merge
+async def get_session(request: Request) -> AsyncIterator[AsyncSession]:
+    """Give a request its own session, and commit when the route has returned."""
+    async with request.app.state.session_factory() as session:
+        yield session
+        await session.commit()
+''',
+        "old": '''
+%%app auth/service.py --merge
+class AuthService:
+    async def login(self, identifier: str, password: str) -> TokenPair:
+        """Sign in by e-mail or user name; never say which of the two was wrong."""
+        user = await user_crud.get_by_identifier(self.session, identifier)
+        valid, _ = await verify_password(password, user.hashed_password if user else None)
+        if user is None or not valid:
+            raise InvalidCredentials
+        if not user.is_active:
+            raise InactiveLogin
+        return await self._start_session(user)
+''',
+        "reset": '''
+%%app users/service.py --merge
+class UserService:
+    async def update(self, user: User, data: UserUpdate) -> User:
+        """Change what was sent; a new password is stored as a hash."""
+        values = {}
+        if isinstance(data, AdminUserUpdate) and data.password is not None:
+            values["hashed_password"] = await hash_password(data.password)
+        async with self._keeping_an_admin(user):
+            with refuse_duplicates():
+                await user_crud.update(self.session, user, data, **values)
+        if not user.is_active:
+            await login_session_crud.end_all(self.session, user.id)
+        return user
+''',
+    },
+)
+
+
+@exercise("11.6", limit=25)
+class TestGaps:
+    def test_right(self, suite):
+        """Your tests pass on a right app"""
+        GAPS.passes(suite, 0)
+
+    def test_rewritten(self, suite):
+        """Your tests pass on a right app that is written differently"""
+        GAPS.passes(suite, 1)
+
+    def test_copied(self, suite):
+        """Caught, place 1: a thief with a copied token stays signed in, although the copy was noticed"""
+        GAPS.catches(
+            suite,
+            "copied",
+            why="the 401 was given, but what it should change was rolled back",
+            hint="refresh with the first token, then again with it (401), then with the second one: 401 too",
+        )
+
+    def test_old(self, suite):
+        """Caught, place 2: years after the cost was raised, the old cheap hashes are still there"""
+        GAPS.catches(
+            suite,
+            "old",
+            why="sign-in is the only moment in which the app knows the password",
+            hint="store a user with a hash of another cost, sign in, read the row: the hash differs",
+        )
+
+    def test_reset(self, suite):
+        """Caught, place 3: an admin sets a new password, and the thief is still signed in"""
+        GAPS.catches(
+            suite,
+            "reset",
+            why="people change a password because somebody else knows it",
+            hint="keep the refresh token from before the change, and use it after: 401",
+        )
