@@ -40,7 +40,7 @@ lint: $(STAMP)
 
 types: $(STAMP)
 	$(BIN)/mypy
-	cd solutions && MYPYPATH=.:.. ../$(BIN)/mypy --config-file ../pyproject.toml app
+	cd solutions && MYPYPATH=.:.. ../$(BIN)/mypy --config-file ../pyproject.toml app ../tests/backend
 
 # `make test` runs every notebook and compares its outputs
 drift: $(STAMP)

@@ -1,8 +1,8 @@
 """The routes about users. They speak HTTP only; the rules are in the service."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, BackgroundTasks, Body, Depends, Query, Response, status
+from fastapi import APIRouter, BackgroundTasks, Depends, Query, Response, status
 
 from app.auth.dependencies import CurrentUser
 from app.core.pagination import set_total_count
