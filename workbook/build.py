@@ -208,8 +208,9 @@ def _key(root: Path, course: Course, chapter: Chapter) -> str:
     """Return a digest of all that a chapter's run depends on."""
     digest = hashlib.sha256()
     for earlier in course.chapters:
-        if earlier.number <= chapter.number:
-            digest.update(earlier.model_dump_json().encode())
+        if earlier.number < chapter.number:  # only what it builds
+            digest.update("\0".join(cell.source for cell in earlier.writes).encode())
+    digest.update(chapter.model_dump_json().encode())
     files = [path for path in Path(__file__).parent.glob("*.py") if path.stem not in NO_PART]
     files += [root / "requirements.lock"]
     files += [*(root / "tests" / "chapters").glob(f"test_{chapter.number:02d}_*.py")]

@@ -240,7 +240,9 @@ class _Cache:
             cells = [cell.source for one in course.chapters if one.number < exercise.chapter for cell in one.writes]
             self._by_chapter[exercise.chapter] = _digest(checks) + json.dumps(cells).encode()
         cell = course.chapter(exercise.chapter).cells[exercise.cell].source
-        content = json.dumps([exercise.model_dump(mode="json"), cell, sorted(trial.package.files.items())])
+        # neither the text around the exercise nor its place in the source has a part in a verdict
+        what = exercise.model_dump(mode="json", exclude={"cell", "hints"})
+        content = json.dumps([what, cell, sorted(trial.package.files.items())])
         whole = self._base + self._by_chapter[exercise.chapter] + content.encode()
         return hashlib.sha256(whole).hexdigest()
 

@@ -10,6 +10,8 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
+from workbook.course import read_course
+
 ROOT = Path(__file__).resolve().parents[2]
 FENCE = re.compile(r"^```[^\n]*\n(?P<body>.*?)^```", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`([^`\n]+)`")
@@ -138,3 +140,13 @@ def test_commands_are_found_in_fences_and_inline_code_only() -> None:
     text = "make sure you can `make lab`.\n\n```sh\n$ make test\n.venv/bin/workbook check 2.2\n```\nmake it so"
     assert commands(text, "make") == {"lab", "test"}
     assert commands(text, "workbook") == {"check"}
+
+
+def test_the_readme_lists_every_chapter() -> None:
+    """The table of chapters has each chapter's notebook, title, minutes and number of exercises."""
+    course = read_course(ROOT)
+    rows = [line for line in readme().split("\n") if "](notebooks/" in line]
+    assert len(rows) == len(course.chapters)
+    for row, chapter in zip(rows, course.chapters, strict=True):
+        link = f"[{chapter.number:02d} {chapter.head.title}](notebooks/{chapter.name}.ipynb)"
+        assert row.startswith(f"| {link} | {chapter.head.minutes} | {len(chapter.exercises)} | ")

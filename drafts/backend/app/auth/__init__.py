@@ -1,1 +1,0 @@
-"""Signing in: passwords become tokens, tokens become the current user."""

@@ -1,1 +1,0 @@
-"""What every feature shares: settings, errors, security, pagination."""

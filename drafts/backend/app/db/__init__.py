@@ -1,1 +1,0 @@
-"""The database: engine, sessions, the base of all tables, generic queries."""

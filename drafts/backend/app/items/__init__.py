@@ -1,1 +1,0 @@
-"""Items: things with a price, each owned by one user."""

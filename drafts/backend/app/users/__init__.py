@@ -1,1 +1,0 @@
-"""Users: who they are, and the rules for creating and changing them."""
