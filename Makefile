@@ -46,8 +46,9 @@ types: $(STAMP)
 drift: $(STAMP)
 	$(BIN)/workbook build --check --no-run
 
+# verdicts whose package, checks and engine have not changed are known from tests/proof.txt; a sample is run all the same
 verify: $(STAMP)
-	$(BIN)/workbook verify
+	$(BIN)/workbook verify --sample 200
 
 build: $(STAMP) ## make the notebooks and solutions/app from solutions/*.md
 	$(BIN)/workbook build

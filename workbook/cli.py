@@ -210,7 +210,8 @@ def build(
 def verify(
     names: Names = "",
     as_json: Json = False,
-    write: Annotated[bool, typer.Option("--write", help="Put the table into CONTRIBUTING.md.")] = False,
+    write: Annotated[bool, typer.Option("--write", help="Put table and record into the repository.")] = False,
+    sample: Annotated[int, typer.Option(help="About how many trials to run although their verdict is known.")] = 0,
 ) -> None:
     """Prove the checks: stub, solution, wrong and right answers, mutants. Exit status 0 only when all holds."""
     from workbook import pool
@@ -219,7 +220,8 @@ def verify(
     here = Context()
     chosen = here.course.select(names)
     with bar("verifying", quiet=as_json) as step, pool.opened(here.root) as workers:
-        rows = module.Verifier(here.root, here.course, here.workspace.state_dir, workers).verify(chosen, step)
+        verifier = module.Verifier(here.root, here.course, here.workspace.state_dir, workers)
+        rows = verifier.verify(chosen, step, sample=sample)
     if as_json:
         print(json.dumps([vars(row) for row in rows], indent=2))
     else:
@@ -227,6 +229,9 @@ def verify(
         for row in rows:
             for problem in row.problems:
                 print(f"\n{row.exercise} {problem}")
+        print(f"\n{verifier.ran + verifier.known} trials: {verifier.ran} run now, {verifier.known} known by content")
+    if write and not names:
+        verifier.record.write()
     drifted = module.put_table(here.root, rows, write=write) if not names else False
     raise SystemExit(1 if drifted or any(row.problems for row in rows) else 0)
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import random
 
 from workbook import pool, release, report
 from workbook.answers import Answer, read_answers
@@ -16,17 +14,13 @@ from workbook.assemble import CellError
 from workbook.chapter import Chapter, Exercise
 from workbook.course import Course
 from workbook.mutants import mutants
-from workbook.snapshot import Snapshot, solved_before, solved_until
+from workbook.proven import Cache, Found, Record
+from workbook.snapshot import Snapshot
 from workbook.snapshot import writes as _writes
 from workbook.verdict import Outcome
 from workbook.worker import Worker
 
 LIMIT = 10.0
-# modules of the engine that have no part in a verdict: a change there leaves the cache valid
-NO_PART = frozenset(
-    {"build", "catchup", "cli", "client", "demo", "doctor", "grade", "imported", "lab", "magics", "notebook"}
-    | {"pool", "progress", "server", "show", "solution", "stable", "verify"}
-)
 
 
 @dataclass
@@ -40,14 +34,6 @@ class Trial:
     expected: tuple[Outcome, ...]
     message: str = ""
     answer: Answer | None = None
-
-
-@dataclass
-class Found:
-    """What a trial gave: outcome and feedback text."""
-
-    outcome: Outcome
-    text: str
 
 
 @dataclass
@@ -81,13 +67,20 @@ class Verifier:
 
     def __init__(self, root: Path, course: Course, state: Path, workers: list[Worker]) -> None:
         self.root, self.course, self._workers = root, course, workers
-        self._cache = _Cache(state / "cache" / "verify", root)
+        self._cache = Cache(state / "cache" / "verify", root)
+        self.record = Record(root / "tests" / "proof.txt")
+        self.known = self.ran = 0
+        self._before = dict(_packages_before(course))
+        self._known_answers: dict[int, list[Answer]] = {}
 
-    def verify(self, chosen: list[Exercise], step: Callable[[int, int], None] = lambda _done, _all: None) -> list[Row]:
-        """Run every trial of the chosen exercises; return a row for each.
+    def verify(
+        self, chosen: list[Exercise], step: Callable[[int, int], None] = lambda _done, _all: None, *, sample: int = 0
+    ) -> list[Row]:
+        """Run every trial of the chosen exercises whose verdict is not known; return a row for each exercise.
 
         Args:
             step: told (done, all) after each trial.
+            sample: about how many of the known trials are run all the same, chosen at random.
 
         Raises:
             SourceError: an answers file breaks a rule.
@@ -95,9 +88,13 @@ class Verifier:
         units = [[trial] for exercise in chosen for trial in self.trials(exercise)] + list(self._states(chosen))
         rows = {one.id: Row(one.id, one.title) for one in chosen}
         total, done = sum(map(len, units)), 0
-        for pairs in self._run(units):
+        share = sample / max(1, total)
+        for known, pairs in pool.spread(
+            self._workers, self._check, [(unit, random() < share) for unit in units if unit]
+        ):
             for trial, found in pairs:
                 _enter(rows[trial.exercise], trial, found)
+            self.known, self.ran = self.known + known, self.ran + len(pairs) - known
             done += len(pairs)
             step(done, total)
         self._list_survivors(rows)
@@ -107,7 +104,7 @@ class Verifier:
         """Yield every trial of an exercise but those on the states that follow it."""
         chapter = self.course.chapter(exercise.chapter)
         cell = chapter.cells[exercise.cell]
-        before = solved_until(self.course, exercise.id, including=False)
+        before = self._before[exercise.id]
         stubbed = before.copy()
         stubbed.run(release.learner_source(cell))
         untouched = (Outcome.NOT_ATTEMPTED,)
@@ -130,10 +127,13 @@ class Verifier:
 
         A later stub may take the place of what was solved: then it is not attempted, but never wrong.
         """
-        package, reached = solved_before(self.course, chapter.number), False
+        package, reached = self._before[exercise.id].copy(), False
         for cell in chapter.writes:
-            package.run(release.learner_source(cell) if reached else release.solved_source(cell))
-            reached = reached or cell.exercise == exercise.id
+            if reached:
+                package.run(release.learner_source(cell))
+            elif cell.exercise == exercise.id:
+                package.run(release.solved_source(cell))
+                reached = True
         return Trial(exercise.id, "solution", "with later stubs", package, (Outcome.PASSED, Outcome.NOT_ATTEMPTED))
 
     def _states(self, chosen: list[Exercise]) -> Iterator[list[Trial]]:
@@ -159,22 +159,30 @@ class Verifier:
                 yield Trial(exercise.id, answer.kind, answer.name, package, expected, answer.message, answer)
 
     def _answers(self, chapter: Chapter) -> list[Answer]:
-        return read_answers(self.root / "tests" / "answers" / f"{chapter.name}.md", chapter)
+        if chapter.number not in self._known_answers:
+            path = self.root / "tests" / "answers" / f"{chapter.name}.md"
+            self._known_answers[chapter.number] = read_answers(path, chapter)
+        return self._known_answers[chapter.number]
 
-    def _run(self, units: list[list[Trial]]) -> Iterator[list[tuple[Trial, Found]]]:
-        return pool.spread(self._workers, self._check, filter(None, units))
-
-    def _check(self, worker: Worker, unit: list[Trial]) -> list[tuple[Trial, Found]]:
-        """Check trials that share one package."""
-        keys = {trial.exercise: self._cache.key(self.course, trial) for trial in unit}
-        found = {id: known for id, key in keys.items() if (known := self._cache.get(key))}
+    def _check(self, worker: Worker, task: tuple[list[Trial], bool]) -> tuple[int, list[tuple[Trial, Found]]]:
+        """Check trials that share one package, with True also those whose verdicts are known; say how many were."""
+        unit, again = task
+        keys = {trial.exercise: self._cache.key(self.course, trial.exercise, trial.package) for trial in unit}
+        found: dict[str, Found] = {}
+        for trial in unit if not again else ():
+            key = keys[trial.exercise]
+            if earlier := self._cache.get(key) or self.record.get(key, trial.message):
+                found[trial.exercise] = earlier
+        known = len(found)
         if missing := [trial.exercise for trial in unit if trial.exercise not in found]:
             with tempfile.TemporaryDirectory(prefix="workbook-", ignore_cleanup_errors=True) as folder:
                 app = unit[0].package.write(Path(folder))
                 for checked in worker.check_all(self.course, missing, app, limit=LIMIT):
                     found[checked.exercise] = Found(checked.outcome, report.text(checked))
                     self._cache.put(keys[checked.exercise], found[checked.exercise])
-        return [(trial, found[trial.exercise]) for trial in unit]
+        for trial in unit:
+            self.record.add(keys[trial.exercise], trial.message, found[trial.exercise])
+        return known, [(trial, found[trial.exercise]) for trial in unit]
 
     def _list_survivors(self, rows: dict[str, Row]) -> None:
         """Take mutants that the answers list with a reason from the problems; a listed one that died is a problem."""
@@ -183,6 +191,15 @@ class Verifier:
             for answer in self._answers(chapter) if mine else []:
                 if answer.kind == "survivor" and answer.exercise in rows:
                     _excuse(rows[answer.exercise], answer)
+
+
+def _packages_before(course: Course) -> Iterator[tuple[str, Snapshot]]:
+    """Yield, for each exercise, the solved package as it stands before the exercise's cell."""
+    package = Snapshot()
+    for cell in _writes(course):
+        if cell.exercise:
+            yield cell.exercise, package.copy()
+        package.run(release.solved_source(cell))
 
 
 SURVIVED = "mutant survives: "
@@ -219,55 +236,6 @@ def table(rows: list[Row]) -> str:
         counts = [row.count(kind) for kind in ("stub", "solution", "wrong", "right", "mutants")]
         lines.append(f"| {row.exercise} {row.title} | {' | '.join(counts)} | {row.listed} |")
     return "\n".join(lines)
-
-
-class _Cache:
-    """Verdicts by content: the package, the checks and the engine."""
-
-    def __init__(self, folder: Path, root: Path) -> None:
-        self._folder, self._root = folder, root
-        files = [path for path in sorted(Path(__file__).parent.glob("*.py")) if path.stem not in NO_PART]
-        files += [root / "tests" / "chapters" / "conftest.py", root / "requirements.lock", root / "pyproject.toml"]
-        self._base = _digest(files)
-        self._by_chapter: dict[int, bytes] = {}
-
-    def key(self, course: Course, trial: Trial) -> str:
-        """Return the digest of all that a trial's verdict depends on."""
-        exercise = course.exercises[trial.exercise]
-        if exercise.chapter not in self._by_chapter:
-            checks = sorted((self._root / "tests" / "chapters").glob(f"test_{exercise.chapter:02d}_*.py"))
-            # the learner's tests also run on what the chapters before have built
-            cells = [cell.source for one in course.chapters if one.number < exercise.chapter for cell in one.writes]
-            self._by_chapter[exercise.chapter] = _digest(checks) + json.dumps(cells).encode()
-        cell = course.chapter(exercise.chapter).cells[exercise.cell].source
-        # neither the text around the exercise nor its place in the source has a part in a verdict
-        what = exercise.model_dump(mode="json", exclude={"cell", "hints"})
-        content = json.dumps([what, cell, sorted(trial.package.files.items())])
-        whole = self._base + self._by_chapter[exercise.chapter] + content.encode()
-        return hashlib.sha256(whole).hexdigest()
-
-    def get(self, key: str) -> Found | None:
-        """Return a known verdict."""
-        try:
-            outcome, text = json.loads((self._folder / key).read_text(encoding="utf-8"))
-            return Found(Outcome(outcome), text)
-        except (OSError, ValueError):
-            return None
-
-    def put(self, key: str, found: Found) -> None:
-        """Keep a verdict; one that speaks of the check's own fault is never kept."""
-        if found.outcome is not Outcome.BROKE:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            path = self._folder / f"{key}.{os.getpid()}"
-            path.write_text(json.dumps([found.outcome.value, found.text]), encoding="utf-8")
-            path.replace(self._folder / key)
-
-
-def _digest(files: Iterable[Path]) -> bytes:
-    digest = hashlib.sha256()
-    for path in files:
-        digest.update(path.read_bytes() if path.is_file() else b"-")
-    return digest.digest()
 
 
 MARKS = ("<!-- verify: begin -->", "<!-- verify: end -->")

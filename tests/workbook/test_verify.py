@@ -69,6 +69,33 @@ def test_a_gap_is_named(root: Path, worker: Worker, file: str, old: str, new: st
     assert said in problems(worker)
 
 
+def test_the_record_spares_what_has_not_changed(root: Path, worker: Worker, tmp_path: Path) -> None:
+    """What the record knows is not run again, but for a sample; what has changed is; a verdict never hides in it."""
+
+    def verifier(state: str) -> Verifier:
+        return Verifier(root, read_course(root), tmp_path / state, [worker])
+
+    first = verifier("first")
+    rows = first.verify(first.course.select(""))
+    assert first.ran > 10
+    first.record.write()
+    fresh = verifier("fresh")
+    assert fresh.verify(fresh.course.select("")) == rows
+    assert (fresh.ran, fresh.known) == (0, first.ran + first.known)
+    sampled = verifier("sampled")
+    assert sampled.verify(sampled.course.select("0.1"), sample=1000) == rows[:1]
+    assert sampled.known == 0
+    answers = root / "tests/answers/00_demo.md"
+    answers.write_text(ANSWERS.replace("return a * b", "return b + a"), encoding="utf-8")
+    changed = verifier("changed")
+    assert "wrong 'multiplies': passed" in changed.verify(changed.course.select(""))[1].problems[0]
+    assert changed.ran == 1
+    changed.record.write()
+    again = verifier("again")
+    assert again.verify(again.course.select(""))[1].problems
+    assert again.ran == 1
+
+
 def test_a_survivor_must_be_listed_and_must_survive(root: Path, worker: Worker) -> None:
     """An unlisted survivor is a problem, a listed one is none, and a listed one that dies is."""
     checks = root / "tests/chapters/test_00_demo.py"
