@@ -479,7 +479,6 @@ class Trial:
                 did=did,
                 got="not tried: your tests do not pass on the right apps yet",
                 expected="they pass there first",
-                why=why,
             )
         found = dict(zip(self.broken, suite.run(list(self.broken.values()), limit=SECONDS), strict=True))[name]
         expect.that(
