@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import atexit
+import hashlib
 import importlib
 import shlex
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -95,8 +97,13 @@ class Workbook(Magics):
         self._rebind()
 
     def _write(self, header: Header, cell: str) -> str:
-        key = f"{header.path}#{header.exercise}" if header.exercise else ""
-        previous = self.workspace.recall_cell(key) if key else None
+        # a cell that begins a file, run a second time, must not take away what later cells have put there
+        same = hashlib.sha256(cell.encode("utf-8", "replace")).hexdigest()[:12]
+        key = f"{header.path}#{header.exercise or ('' if header.merge else same)}".rstrip("#")
+        previous = self.workspace.recall_cell(key) if "#" in key else None
+        again = previous is not None and not header.merge
+        if again:
+            header = replace(header, merge=True)
         texts: list[str | None] = []
 
         def change(existing: str | None) -> str:
@@ -105,9 +112,9 @@ class Workbook(Magics):
 
         cause = f"%%app {header.path}" + (f" ({header.exercise})" if header.exercise else "")
         self.workspace.update(header.path, change, cause)
-        if key:
+        if "#" in key:
             self.workspace.remember_cell(key, cell)
-        return describe(texts[0], str(texts[1]))
+        return describe(texts[0], str(texts[1])) + (" (run again: what other cells added stays)" if again else "")
 
     def _prove_import(self, path: str) -> None:
         """Import the module in the worker first, so that its code can neither stop nor end this kernel."""

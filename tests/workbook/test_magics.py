@@ -87,6 +87,24 @@ def test_nothing_is_lost(opened: Notebook, root: Path) -> None:
     assert path.read_text(encoding="utf-8") == "# written in the editor\n"
 
 
+def test_a_cell_that_is_run_again_takes_nothing_away(opened: Notebook, root: Path) -> None:
+    """The cell that begins a file keeps, the second time, what later cells added; an edited one begins anew."""
+    opened(APP)
+    opened(STUB.replace("{body}", 'return {"status": "ok"}'))
+    assert "run again: what other cells added stays" in opened(APP)
+    assert "passed" in opened("%check 0.1")
+    assert "removed health" in opened(APP + "x = 1\n")
+    path = root / "app/numbers.py"
+    cell = "%%app numbers.py --exercise 0.2\ndef add(a, b):\n    return a\n\n\ndef mine():\n    ...\n"
+    opened(cell)
+    opened("%%app numbers.py --merge\nMORE = 1\n")
+    opened(cell.replace("def mine():\n    ...\n", "").replace("return a", "return a + b"))
+    text = path.read_text(encoding="utf-8")
+    assert "MORE = 1" in text
+    assert "mine" not in text
+    assert "passed" in opened("%check 0.2")
+
+
 BAD = [
     ("%%app main.py\nx = (", "was never closed"),
     ("%%app ../main.py\nx = 1", "leaves the package"),
