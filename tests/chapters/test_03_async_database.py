@@ -500,7 +500,18 @@ def person(load, name="ada", leave=(), **columns):
     values |= {"is_active": True} | columns
     for column in values.keys() - {"items"}:
         column_of(user, column)
-    return user(**{column: value for column, value in values.items() if column not in leave})
+    row = user(**{column: value for column, value in values.items() if column not in leave})
+    for name in {"email", "username"} - set(leave):
+        expect.that(
+            getattr(row, name) is not None or values[name] is None,
+            did=f"User({name}={expect.shown(values[name])}, ...).{name}",
+            got="None",
+            expected=expect.shown(str(values[name]).lower()),
+            why="the value is lost, so nobody could sign up",
+            hint="`fold_case` must return the value: what it returns is what is stored",
+            at=user,
+        )
+    return row
 
 
 async def saved(db, model, did):

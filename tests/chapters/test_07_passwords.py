@@ -29,7 +29,16 @@ def cheaply(security):
         expected="a CryptContext of passlib",
         hint='keep the line `pwd_context = CryptContext(schemes=["bcrypt"], bcrypt__rounds=12)`',
     )
-    context.update(bcrypt__rounds=CHEAP)
+    try:
+        context.update(bcrypt__rounds=CHEAP)
+    except ValueError as error:  # other settings of the cost stand beside it
+        raise expect.Wrong(
+            did=f"pwd_context.update(bcrypt__rounds={CHEAP})",
+            got=f"a ValueError: {error}",
+            expected="one setting of the cost, which tests can lower",
+            why="whoever runs this app must be able to change the cost in one place",
+            hint="keep the name: `bcrypt__rounds=12`",
+        ) from None
     return security
 
 

@@ -500,6 +500,29 @@ class TestForgeries:
             token = sign(compact({"alg": alg, "typ": "JWT"}), compact(claims_of()))
             refuses(security, token, f"a token with alg {alg!r}", why=A_500, hint="catch TypeError too")
 
+    def test_own_faults(self, security, monkeypatch):
+        """A fault of your own, such as a mistyped name, does not become InvalidToken"""
+        called = []
+
+        def mistyped(*_, **__):
+            called.append(True)
+            raise NameError("name 'clams' is not defined")
+
+        monkeypatch.setattr("jose.jwt.decode", mistyped)
+        try:
+            outcome(security, forge(), "a good token, while jwt.decode raises a NameError")
+        except NameError:
+            return
+        if called:
+            raise expect.Wrong(
+                did="decode_token(a good token, …), while jwt.decode raises a NameError",
+                got="InvalidToken",
+                expected="the NameError goes on",
+                why="people could not sign in, and nothing would say why",
+                hint="name the exceptions that a bad token causes; `except Exception` hides your own faults",
+                at=security.decode_token,
+            )
+
     def test_long(self, security):
         """A token of 4096 characters is accepted, one of 4097 is refused, before anything reads it"""
         accepts(security, of_length(LONGEST), "a good token of 4096 characters", hint="only more than 4096 is too long")

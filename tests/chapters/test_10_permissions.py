@@ -86,7 +86,7 @@ class TestRequirePermissions:
         """An admin may use the routes for admins"""
         root = await people.admin()
         ada = await people.add("ada")
-        hint = "return the user when has_permission says True"
+        hint = "return the user when has_permission says True; mind the star: has_permission(user, *self.permissions)"
         why = "nobody could manage users any more"
         expect.status(await ask(visitor, root, "GET", "/users"), 200, why=why, hint=hint)
         expect.status(await ask(visitor, root, "PATCH", f"/users/{ada.id}", full_name="A"), 200, why=why, hint=hint)
@@ -182,8 +182,18 @@ class TestRequirePermissions:
 @exercise("10.2")
 class TestItems:
     @pytest.fixture
-    async def ada(self, people):
+    async def ada(self, load, people):
         """A user who is not the first one."""
+        service = load("items.service").ItemService
+        missing = [name for name in ("create", "get", "update", "delete") if not hasattr(service, name)]
+        expect.that(
+            not missing,
+            did="the methods of ItemService",
+            got=f"{', '.join(missing)} is missing",
+            expected="create, get, update and delete",
+            why="a route calls a method that is not there: a 500",
+            hint="the cell of 10.2 must hold all four methods; `%undo` brings them back",
+        )
         await people.add("first")
         return await people.add("ada")
 
@@ -384,6 +394,9 @@ class TestOwnerOrAdmin:
 # ---------------------------------------------------------------------------------------------------------------- 10.4
 
 
+WRITES = "take `data: UserUpdate`, and let `service.update(user, data)` write: it takes only what was sent"
+
+
 @exercise("10.4")
 class TestUpdateMe:
     async def test_people_change_themselves(self, visitor, people):
@@ -402,7 +415,7 @@ class TestUpdateMe:
     async def test_no_secret_leaves(self, visitor, people):
         """The answer holds no hash, and nothing else that only the database should know"""
         answer = await ask(visitor, await people.add("ada"), "PATCH", "/users/me", full_name="Ada")
-        expect.status(answer, 200, hint="take `data: UserUpdate`")
+        expect.status(answer, 200, why="people could not correct their own name", hint=WRITES)
         secret = [name for name in ("hashed_password", "is_superuser", "deleted_at") if name in answer.text]
         expect.that(
             not secret,
@@ -418,13 +431,13 @@ class TestUpdateMe:
         ada = await people.add("ada", full_name="Ada")
         for body, expected in (({}, "Ada"), ({"username": "lovelace"}, "Ada"), ({"full_name": None}, None)):
             answer = await ask(visitor, ada, "PATCH", "/users/me", **body)
-            expect.status(answer, 200, hint="take `data: UserUpdate`")
+            expect.status(answer, 200, why="people could not correct their own name", hint=WRITES)
             expect.equal(
                 fields(answer).get("full_name"),
                 expected,
                 did=f"full_name after PATCH /users/me with {body}",
                 why="a form that sends one field would delete the others",
-                hint="service.update changes only what was sent",
+                hint=WRITES,
             )
 
     async def test_no_power_by_assignment(self, visitor, people):
@@ -565,7 +578,7 @@ class TestLastAdmin:
                 await self.refused(client, crowd, root, method, body)
 
     async def test_a_superuser_counts(self, visitor, people):
-        """A superuser counts as an admin, and as the last one cannot go"""
+        """A superuser counts as an admin, and cannot go when it is the last one"""
         boss, root = await people.add("boss", is_superuser=True), await people.admin()
         expect.status(
             await ask(visitor, root, "DELETE", f"/users/{root.id}"),
