@@ -11,7 +11,7 @@ from playwright.sync_api import Browser
 from tests.browser.driver import Newcomer, chromium, copy_course, served
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Start Chromium; without one, skip, or fail where WORKBOOK_REQUIRE_BROWSER=1 asks for it."""
     if not shutil.which("chromium"):
