@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -39,6 +40,7 @@ def copy(tmp_path: Path, course: Course, chapter: Chapter, folder: str) -> Path:
     root = build.copy_tree(ROOT, tmp_path / "course")
     target = root / folder
     target.mkdir(exist_ok=True)
+    shutil.rmtree(root / "solutions" / "app")  # what later chapters build must not be there yet
     solved_before(course, chapter.number).write(root / "solutions" if folder == "solutions" else root)
     return target
 
