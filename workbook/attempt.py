@@ -38,10 +38,13 @@ def attempt(course: Course, exercise: Exercise, app_dir: Path) -> Attempt:
     given, solved = definitions(stub(cell.body, exercise.id)), definitions(cell.body)
     holes = {name for name in {*given, *solved} if given.get(name) != solved.get(name)}
     scopes = {name.rpartition(".")[0] for name in holes} - {""}
-    if _is_own(mine, holes, scopes, _given(course, exercise.path)):
+    others = _given(course, exercise.path)
+    if _is_own(mine, holes, scopes, others):
         return Attempt.MADE
     if all(mine.get(name) == solved[name] for name in holes & set(solved)):
-        return Attempt.MADE
+        # a later exercise may begin with just this solution: its cell is no work of the learner's
+        given_again = all(mine.get(name) in others.get(name, ()) for name in holes)
+        return Attempt.MADE if not given_again or _has_own_work(course, app_dir) else Attempt.NOTHING
     required = (holes & set(given)) or scopes
     if required and required <= set(mine) and all(mine.get(name) == given.get(name) for name in holes):
         return Attempt.STUB

@@ -12,6 +12,7 @@ import pytest
 
 from workbook.attempt import Attempt, attempt
 from workbook.course import Course, read_course
+from workbook.job import LONGEST
 from workbook.judge import Judge, NotAttempted, as_lines
 from workbook.package import PACKAGE, Loader, Package
 from workbook.recorder import connect as connect_to
@@ -27,7 +28,7 @@ def exercise(id: str, *, limit: float | None = None) -> pytest.MarkDecorator:
     """Bind a test, or a class of tests, to an exercise by its id.
 
     Args:
-        limit: seconds for each test, where the usual ten are not enough; at most 25.
+        limit: seconds for each test, where the usual ten are not enough; at most LONGEST.
     """
     return pytest.mark.exercise(id, limit=limit)
 
@@ -40,7 +41,7 @@ class Checks:
         self.only = set(filter(None, config.getoption("--exercise").split(",")))
         self.course: Course = read_course(root, root / ".workbook" / "cache")
         self.exchanges: list[Exchange] = []
-        self.warned: list[str] = []
+        self.forgotten: list[str] = []
         self.sink: Sink = lambda _criterion: None
         self._attempts: dict[str, Attempt] = {}
         self._suites: dict[int, Suite] = {}
@@ -107,7 +108,8 @@ def id_of(item: pytest.Item) -> str:
 def limit_of(item: pytest.Item) -> float | None:
     """Return the seconds that a test asks for, or None."""
     marker = item.get_closest_marker("exercise")
-    return marker.kwargs.get("limit") if marker else None
+    limit = marker.kwargs.get("limit") if marker else None
+    return min(limit, LONGEST) if limit else None
 
 
 def criterion_text(item: pytest.Item) -> str:
@@ -122,7 +124,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     id = id_of(item)
     if id:
         state = state_of(item.config)
-        state.exchanges, state.warned = [], []
+        state.exchanges, state.forgotten = [], []
         given = state.attempt(id) is Attempt.STUB and not state.course.exercises[id].planted
         if given or state.attempt(id) is Attempt.NOTHING:
             raise NotAttempted(f"exercise {id} is not attempted yet")
@@ -140,7 +142,15 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
         try:
             yield
         finally:
-            state_of(item.config).warned += [str(warning.message) for warning in caught]
+            state_of(item.config).forgotten += [_coroutine(warning, item.path.parent) for warning in caught]
+
+
+def _coroutine(warning: warnings.WarningMessage, checks: Path) -> str:
+    """Return the name of the coroutine that a warning is about; empty for one that a check defines."""
+    code = getattr(warning.source, "cr_code", None)
+    if code is not None and Path(code.co_filename).is_relative_to(checks):
+        return ""
+    return str(warning.message).split("'")[1]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -150,7 +160,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if id_of(item) and (call.excinfo is not None or call.when == "call"):
         state = state_of(item.config)
         error = call.excinfo.value if call.excinfo is not None else None
-        judge = Judge(state.package, state.exchanges, state.warned)
+        judge = Judge(state.package, state.exchanges, state.forgotten, id_of(item))
         criterion = judge.judge(item.nodeid, criterion_text(item), call.duration, error)
         state.sink(criterion)
         if criterion.outcome is not Outcome.PASSED:

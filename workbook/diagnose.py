@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 _AWAIT = "put `await` before the call: without it you hold a coroutine, not its result"
 _RULES: list[tuple[str, str, str]] = [
@@ -17,6 +16,7 @@ _RULES: list[tuple[str, str, str]] = [
     ("PydanticImportError", r"BaseSettings", "import BaseSettings from pydantic_settings: it moved out of pydantic"),
     ("PydanticUserError", r"non-annotated attribute", "give every field of a model a type: `name: str = ...`"),
     ("AttributeError", r"'coroutine' object", _AWAIT),
+    ("TypeError", r"'coroutine' object is not callable", "pass the function, without brackets: it is called later"),
     ("TypeError", r"'coroutine' object", _AWAIT),
     ("ValueError", r"'coroutine' object", _AWAIT),
     ("TypeError", r"object (\w+) can't be used in 'await' expression", "take `await` away, or make the function `async def`: it gives a {0}, not a coroutine"),
@@ -32,32 +32,38 @@ _RULES: list[tuple[str, str, str]] = [
     ("IndentationError", r"", "indent the lines of one block alike, with four spaces"),
     ("SyntaxError", r"", "repair the line in the editor, or run its cell again"),
     ("ValidationError", r"for (\w+)", "compare the data with the fields of {0}: the message names the field"),
+    ("TypeError", r"'(\w+)' object is not callable", "something is called that is no function, but a {0}: is a pair of brackets too many?"),
+    ("TypeError", r"Boolean value of this clause", "Python's `and`, `or`, `not` and `in` do not build SQL: use `&`, `|`, `~`, `in_`, or `or_(...)`"),
     ("TypeError", r"missing \d+ required .*argument", "compare the call with the function's parameters"),
     ("TypeError", r"unexpected keyword argument '(\w+)'", "the function has no parameter `{0}`: compare the names"),
     ("FastAPIError", r"Invalid args for response field", "the return annotation is no Pydantic type: use a schema, or set `response_model=None`"),
 ]  # fmt: skip
 
 
-def hint_for(error: BaseException) -> str:
-    """Return one action for an exception, or an empty string when none is known."""
+def hint_for(error: BaseException, exercise: str = "") -> str:
+    """Return one action for an exception raised while `exercise` is checked, or an empty string when none is known."""
     names = {kind.__name__ for kind in type(error).__mro__}
-    text = str(error)
+    text = said(error)
     for name, pattern, hint in _RULES:
         match = re.search(pattern, text) if name in names else None
+        if match and match.groups() == (exercise,):
+            return "a part of this exercise is still as it was given: write it where your code stops"
         if match:
             return hint.format(*match.groups())
     return ""
 
 
+def said(error: BaseException) -> str:
+    """Return an exception's message, also when its `__str__` gives none."""
+    try:
+        return str(error)
+    except Exception as broken:
+        return f"its message cannot be read: {broken}"
+
+
 def summary(error: BaseException) -> str:
     """Return an exception in one line: its kind and the first line of its message, or the first that says something."""
-    lines = [line.strip() for line in str(error).strip().split("\n") if line.strip()]
+    lines = [line.strip() for line in said(error).strip().split("\n") if line.strip()]
     count = 3 if lines and re.match(r"\d+ validation error", lines[0]) else 1
     first = " ".join(lines[:count])
     return f"{type(error).__name__}: {first}" if first else type(error).__name__
-
-
-def forgotten_await(warnings: Sequence[str]) -> str | None:
-    """Return the name of a coroutine that was made and never awaited, if a warning tells of one."""
-    matches = (re.search(r"coroutine '([\w.<>]+)' was never awaited", text) for text in warnings)
-    return next((match[1] for match in matches if match), None)

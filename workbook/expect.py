@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import httpx
 from pydantic import BaseModel, ValidationError
 
+from workbook.diagnose import said
 from workbook.verdict import Exchange
 
 LONG = 60
@@ -258,7 +259,7 @@ def refused(
         first = (found or error.errors())[0]
         got = f'it was refused for "{".".join(map(str, first["loc"]))}": {first["msg"]}'
     except Exception as error:
-        got = f"it raised {type(error).__name__}: {error} (no ValidationError)"
+        got = f"it raised {type(error).__name__}: {said(error)} (no ValidationError)"
     else:
         got = "it was accepted"
     raise Wrong(did=did, got=got, expected=expected, why=why, hint=hint, at=at)
@@ -288,7 +289,7 @@ def accepted(
         got = f'it was refused for "{".".join(map(str, first["loc"]))}": {first["msg"]}'
         raise Wrong(did=did, got=got, expected="it is accepted", why=why, hint=hint, at=at) from None
     except Exception as error:
-        got = f"it raised {type(error).__name__}: {error}"
+        got = f"it raised {type(error).__name__}: {said(error)}"
         raise Wrong(did=did, got=got, expected="it is accepted", why=why, hint=hint, at=at) from error
     if not isinstance(made, model):
         got = f"validation gave a {type(made).__name__}"
@@ -318,11 +319,11 @@ def raising(
         yield caught
     except kind as error:
         caught.value = error
-        if says.lower() in str(error).lower():
+        if says.lower() in said(error).lower():
             return
-        got = f"{with_article(type(error).__name__)} that says: {error}"
+        got = f"{with_article(type(error).__name__)} that says: {said(error)}"
     except Exception as error:
-        got = f"{with_article(type(error).__name__)}: {error}"
+        got = f"{with_article(type(error).__name__)}: {said(error)}"
     else:
         got = "nothing was raised"
     raise Wrong(did=did, got=got, expected=expected, why=why, hint=hint, at=at) from None

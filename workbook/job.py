@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, Field
 
 LATE = "it did not end within"
+LONGEST = 25.0  # seconds that a test may ask for
 
 
 class Job(BaseModel):

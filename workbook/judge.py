@@ -20,11 +20,18 @@ class Judge:
     Args:
         package: the learner's package.
         exchanges: what was sent and received so far, newest last.
-        warned: the warnings that were given.
+        forgotten: names of coroutines that nobody awaited; empty for one of the check's own.
+        exercise: the exercise that is being checked.
     """
 
-    def __init__(self, package: Package, exchanges: Sequence[Exchange] = (), warned: Sequence[str] = ()) -> None:
-        self.package, self.exchanges, self.warned = package, exchanges, warned
+    def __init__(
+        self,
+        package: Package,
+        exchanges: Sequence[Exchange] = (),
+        forgotten: Sequence[str] = (),
+        exercise: str = "",
+    ) -> None:
+        self.package, self.exchanges, self.forgotten, self.exercise = package, exchanges, forgotten, exercise
 
     def judge(self, id: str, text: str, seconds: float, error: BaseException | None) -> Criterion:
         """Return the verdict, which is `passed` when there was no error."""
@@ -37,7 +44,6 @@ class Judge:
         made.exchange = self.exchanges[-1] if self.exchanges else None
         if isinstance(error, NotAttempted):
             made.outcome, made.exchange = Outcome.NOT_ATTEMPTED, None
-            made.hint = "write your code where the exercise's cell says `# YOUR CODE HERE`, run the cell, check again"
         elif isinstance(error, expect.Wrong):
             self._wrong(made, error)
         elif where := self._last_own_line(error):
@@ -55,22 +61,27 @@ class Judge:
     def _wrong(self, made: Criterion, error: expect.Wrong) -> None:
         made.outcome = Outcome.WRONG
         made.did, made.got, made.expected = error.did, error.got, error.expected
-        made.why, made.hint = error.why, error.hint
+        made.why = error.why
         made.exchange = error.exchange
         found = expect.place(error.at) if error.at is not None else None
         made.where = self.package.locate(*found) if found else None
         if made.where is None and error.exchange is not None:
             made.where = error.exchange.endpoint
-        if name := diagnose.forgotten_await(self.warned):
-            made.hint = f"`{name}` was called without `await`: put `await` before the call"
+        made.hint = self._hint(error.hint)
 
     def _raised(self, made: Criterion, error: BaseException, where: Location | None) -> None:
         made.outcome, made.where = Outcome.RAISED, where
         made.did = made.exchange.request_line if made.exchange else ""
         timed_out = type(error).__name__ == "TimeExceeded"
         made.got = str(error) if timed_out else diagnose.summary(error)
-        made.hint = diagnose.hint_for(error)
+        made.hint = self._hint(diagnose.hint_for(error, self.exercise))
         made.trace = [str(place) for place in self._own_lines(error)]
+
+    def _hint(self, otherwise: str) -> str:
+        """Name a coroutine that was made and never awaited, whatever else went wrong."""
+        if name := next(filter(None, self.forgotten), ""):
+            return f"`{name}` was called without `await`: put `await` before the call"
+        return otherwise or ("put `await` before the call: it gives a coroutine" if self.forgotten else "")
 
     def _own_lines(self, error: BaseException) -> Iterator[Location]:
         """Yield the lines of the learner's that an exception came through, outermost first."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -49,9 +50,13 @@ class Recorder(httpx.AsyncBaseTransport):
         response = None
         try:
             response = await self._inner.handle_async_request(request)
+        except AssertionError as error:
+            if not _is_transports(error):
+                raise
+            raise _unanswered(exchange) from None
         finally:
             exchange.endpoint = self._endpoint()
-            exchange.replay = _is_route(self._app, request)
+            exchange.replay = exchange.body.encode() == request.content and _is_route(self._app, request)
             if response is not None:
                 await response.aread()
                 _finish(exchange, response)
@@ -62,6 +67,23 @@ class Recorder(httpx.AsyncBaseTransport):
         endpoint = self._scope.get("endpoint") if isinstance(self._scope, dict) else None
         found = expect.place(endpoint) if endpoint is not None else None
         return self._locate(*found) if found else None
+
+
+def _is_transports(error: AssertionError) -> bool:
+    """Say whether it was the transport that failed: the app ended and had sent no answer."""
+    *_, (frame, _line) = traceback.walk_tb(error.__traceback__)
+    return frame.f_code is httpx.ASGITransport.handle_async_request.__code__
+
+
+def _unanswered(exchange: Exchange) -> expect.Wrong:
+    return expect.Wrong(
+        did=exchange.request_line,
+        got="no answer: the app came to its end and had sent nothing",
+        expected="an answer to every request",
+        why="a client would wait, and then see a broken connection",
+        hint="does every way through your middleware await the next app, or send an answer of its own?",
+        exchange=exchange,
+    )
 
 
 def _is_route(tested: Any, request: httpx.Request) -> bool:

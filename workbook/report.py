@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
+import json
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Iterator
+from urllib.parse import parse_qsl, urlencode
 
 from pydantic import TypeAdapter
 
@@ -19,6 +22,9 @@ LABELS = {
     Outcome.BROKE: "broke",
 }
 AGAIN = "(as above)"
+CALLERS = 3
+METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
+WITHOUT_BODY = ("get", "delete", "head", "options")
 WIDTH = max(len(label) for label in LABELS.values())
 # foreground and background, both literal: readable in a light and a dark theme, trusted or not (contrast 7.0 and more)
 COLOURS = {
@@ -40,8 +46,7 @@ def verdict_line(report: CheckReport) -> str:
         return f"{name}: passed ({report.points} of {report.out_of} points)"
     if report.criteria and report.outcome is not Outcome.NOT_ATTEMPTED:
         return f"{name}: {report.outcome} ({count} of {len(report.criteria)} criteria)"
-    given = " (the code is still as it was given)" if report.criteria and not _untouched(report) else ""
-    return f"{name}: {report.outcome}{given}"
+    return f"{name}: {report.outcome}"
 
 
 def facts(criterion: Criterion) -> Iterator[tuple[str, str]]:
@@ -56,16 +61,18 @@ def facts(criterion: Criterion) -> Iterator[tuple[str, str]]:
         yield "why", criterion.why
     if criterion.where:
         yield "your code", str(criterion.where)
-    for place in criterion.trace[:-1] if criterion.outcome is Outcome.RAISED else ():
-        yield "called from", place
-    if criterion.exchange and criterion.exchange.replay and criterion.outcome is not Outcome.NOT_ATTEMPTED:
-        yield "replay", as_code(criterion.exchange)
+    callers = criterion.trace[:-1] if criterion.outcome is Outcome.RAISED else []
+    for place in list(dict.fromkeys(callers))[-CALLERS:]:
+        if place != str(criterion.where):
+            yield "called from", place
+    if criterion.exchange and (code := replay(criterion.exchange)):
+        yield "replay", code
 
 
 def text(report: CheckReport) -> str:
     """Return the report as plain text."""
     lines = [verdict_line(report)]
-    if report.criteria and not _untouched(report):
+    if report.criteria:
         lines.append("")
         for criterion, again in _told_apart(report):
             lines += _criterion_lines(criterion, again)
@@ -73,11 +80,6 @@ def text(report: CheckReport) -> str:
     lines += ["", "your code printed:", *_indented(report.output, 2)] if report.output.strip() else []
     lines += ["", f"hint: {_hint(report)}"] if _hint(report) else []
     return "\n".join(lines)
-
-
-def _untouched(report: CheckReport) -> bool:
-    """Say whether there is nothing to tell but that the stub is still there."""
-    return all(one.outcome is Outcome.NOT_ATTEMPTED for one in report.criteria)
 
 
 def _hint(report: CheckReport) -> str:
@@ -117,7 +119,7 @@ def as_html(report: CheckReport) -> str:
     fg, bg = COLOURS[report.outcome]
     parts = [f'<div style="{SHELL.format(fg=fg, bg=bg)}">']
     parts.append(f'<div style="color:{fg};font-weight:bold">{_escape(verdict_line(report))}</div>')
-    if report.criteria and not _untouched(report):
+    if report.criteria:
         parts += [_criterion_html(criterion, again) for criterion, again in _told_apart(report)]
     if report.note:
         parts.append(f"<div>{_escape(report.note)}</div>")
@@ -201,16 +203,36 @@ def _printable(said: str) -> str:
     return re.sub(pattern, lambda match: f"\\u{ord(match[0]):04x}", said)
 
 
-def as_code(exchange: Exchange) -> str:
-    """Return httpx code that sends the request again, to paste into a notebook cell."""
-    arguments = [repr(exchange.url)]
+def replay(exchange: Exchange) -> str:
+    """Return httpx code that sends the request again, to paste into a notebook cell; empty where it could not.
+
+    Some apps live only inside a check, and so do the users that its tokens stand for.
+    """
+    if not exchange.replay or "authorization" in exchange.headers:
+        return ""
+    arguments = [repr(exchange.url), *_content(exchange)]
     headers = {k: v for k, v in exchange.headers.items() if k not in ("accept", "content-type")}
-    kind = exchange.headers.get("content-type", "")
-    if exchange.body:
-        arguments.append(f"content={exchange.body!r}")
-        headers["content-type"] = kind
-    if headers:
-        arguments.append(f"headers={headers!r}")
-    if exchange.method.lower() in ("get", "delete", "head", "options") and not exchange.body:
-        return f"await client.{exchange.method.lower()}({', '.join(arguments)})"
+    if exchange.body and arguments[-1].startswith("content="):
+        headers["content-type"] = exchange.headers.get("content-type", "")
+    arguments += [f"headers={headers!r}"] if headers else []
+    method = exchange.method.lower()
+    if method in METHODS and (not exchange.body or method not in WITHOUT_BODY):
+        return f"await client.{method}({', '.join(arguments)})"
     return f"await client.request({exchange.method!r}, {', '.join(arguments)})"
+
+
+def _content(exchange: Exchange) -> list[str]:
+    """Return the argument that carries the body: as data where it comes out the same, else as it was sent."""
+    kind = exchange.headers.get("content-type", "").partition(";")[0]
+    if not exchange.body:
+        return []
+    if kind == "application/json":
+        with contextlib.suppress(ValueError):
+            data = json.loads(exchange.body)
+            if json.dumps(data, ensure_ascii=False, separators=(",", ":")) == exchange.body:
+                return [f"json={data!r}"]
+    if kind == "application/x-www-form-urlencoded":
+        form = dict(parse_qsl(exchange.body, keep_blank_values=True))
+        if urlencode(form) == exchange.body:
+            return [f"data={form!r}"]
+    return [f"content={exchange.body!r}"]

@@ -78,7 +78,8 @@ class Reporter:
             {"id": item.nodeid, "text": checks.criterion_text(item), "exercise": checks.id_of(item)} for item in items
         ]
         attempts = {id: str(state.attempt(id)) for id in {checks.id_of(item) for item in items}}
-        self._emit({"collected": found, "attempts": attempts})
+        longest = max((checks.limit_of(item) or self._job.limit for item in items), default=0.0)
+        self._emit({"collected": found, "attempts": attempts, "total": max(self._job.total, 3 * longest)})
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Send a check file that cannot be collected: that is never the learner's fault."""

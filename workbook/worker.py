@@ -24,10 +24,11 @@ import time
 from pathlib import Path
 from typing import IO, Any
 
-from workbook.attempt import Attempt
+from workbook.conclusion import Conclusion
 from workbook.course import Course
-from workbook.job import LATE, Job, digest
-from workbook.verdict import CheckReport, Criterion, Outcome, overall
+from workbook.job import LONGEST, Job, digest
+from workbook.release import stub
+from workbook.verdict import CheckReport, Criterion, Outcome
 
 PRELOADED = (
     "pytest",
@@ -129,8 +130,9 @@ class Worker:
     def _report(self, course: Course, id: str, job: Job, messages: list[dict[str, Any]], seconds: float) -> CheckReport:
         found = course.exercises[id]
         report = CheckReport(exercise=id, title=found.title, outcome=Outcome.BROKE, out_of=found.points)
+        cell = course.chapter(found.chapter).cells[found.cell]
         report.package, report.digest, report.seconds = str(job.app), digest(job.app), seconds
-        Verdict(report, messages, job).fill()
+        Conclusion(report, messages, job).fill(stub(cell.body, id))
         report.points = found.points if report.passed else 0
         return report
 
@@ -140,8 +142,8 @@ class Worker:
         self._mark(job)
         with self._lock:
             messages = self._run(job)
-        verdict = Verdict(CheckReport(exercise="", title="", outcome=Outcome.BROKE), messages, job)
-        return verdict.imported()
+        report = CheckReport(exercise="", title="", outcome=Outcome.BROKE)
+        return Conclusion(report, messages, job).imported()
 
     def _mark(self, job: Job) -> None:
         """Give a job a name that cannot be guessed and a scratch folder of its own."""
@@ -165,7 +167,7 @@ class Worker:
 
     def _collect(self, job: Job) -> list[dict[str, Any]]:
         """Read messages until the job's end, the deadline or the process's death."""
-        deadline = time.monotonic() + job.total + GRACE + 2 * START
+        deadline = time.monotonic() + max(job.total, 3 * LONGEST) + GRACE + 2 * START
         messages: list[dict[str, Any]] = []
         while True:
             try:
@@ -211,89 +213,6 @@ class Worker:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
-
-
-class Verdict:
-    """Turns a job's messages into its report: every criterion that was collected must have a result."""
-
-    def __init__(self, report: CheckReport, messages: list[dict[str, Any]], job: Job) -> None:
-        self.report, self.messages, self.job = report, messages, job
-
-    def fill(self) -> None:
-        """Fill in criteria, outcome, hint and note."""
-        everything = self._first("collected") or []
-        collected = [item for item in everything if item["exercise"] == self.report.exercise]
-        if broken := self._first("broken"):
-            self.report.note = f"the check file cannot be read: {broken}"
-            return
-        if not collected:
-            ended = self._first("ended")
-            self.report.note = (
-                f"no check was collected for exercise {self.report.exercise} ({ended or 'no check file'})"
-            )
-            return
-        results = self._results()
-        started = [message["started"] for message in self.messages if "started" in message]
-        for item in collected:
-            criterion = results.get(item["id"]) or self._missing(item, item["id"] in started)
-            self.report.criteria.append(criterion)
-        self._conclude()
-
-    def imported(self) -> Criterion:
-        """Return the verdict of a job that only imports."""
-        item = {"id": self.job.module, "text": f"app.{self.job.module} can be imported"}
-        return self._results().get(self.job.module) or self._missing(item, started=True)
-
-    def _conclude(self) -> None:
-        report = self.report
-        report.outcome = overall(report.criteria)
-        report.output = str(self._first("output") or "")
-        report.hint = next((one.hint for one in report.failures if one.hint), "")
-        self._weigh_attempt((self._first("attempts") or {}).get(report.exercise, ""))
-        if crash := self._first("crashed"):
-            report.outcome, report.note = Outcome.BROKE, str(crash)
-        if tampering := self._first("tampered"):
-            report.outcome, report.note = Outcome.BROKE, f"the checks were tampered with: {tampering}"
-
-    def _weigh_attempt(self, attempt: str) -> None:
-        """A stub that fails is not a wrong answer; a stub that passes is a fault of the check."""
-        report = self.report
-        failed = report.outcome in (Outcome.WRONG, Outcome.RAISED, Outcome.NOT_ATTEMPTED)
-        if attempt in (Attempt.STUB, Attempt.NOTHING) and failed:
-            report.outcome = Outcome.NOT_ATTEMPTED
-        elif attempt == Attempt.STUB and report.passed:
-            report.outcome, report.note = Outcome.BROKE, "the code as given passes every check"
-        elif attempt == Attempt.MISSING and failed:
-            report.outcome = Outcome.NOT_ATTEMPTED
-            report.criteria = [one.model_copy(update={"outcome": report.outcome}) for one in report.criteria]
-            report.hint = "run the exercise's cell: what it defines is not in your app yet"
-
-    def _results(self) -> dict[str, Criterion]:
-        """Return the criteria by id; of two results for one, the failure counts."""
-        found: dict[str, Criterion] = {}
-        for message in self.messages:
-            if "criterion" in message:
-                criterion = Criterion.model_validate(message["criterion"])
-                earlier = found.get(criterion.id)
-                if earlier is None or earlier.outcome is Outcome.PASSED:
-                    found[criterion.id] = criterion
-        return found
-
-    def _missing(self, item: dict[str, str], started: bool) -> Criterion:
-        made = Criterion(id=item["id"], text=item["text"], outcome=Outcome.RAISED)
-        ended = str(self._first("ended") or "")
-        if not started:
-            made.got = "not run: a criterion before it did not end"
-        elif "out of time" in ended:
-            made.got = f"{LATE} {self.job.total:g} seconds"
-            made.hint = "look for a loop or a wait that never ends"
-        else:
-            made.got = f"your code ended the whole process ({ended or 'no result'})"
-            made.hint = "look for `os._exit`, `quit` or a crash: a server must live on"
-        return made
-
-    def _first(self, key: str) -> Any:
-        return next((message[key] for message in self.messages if key in message), None)
 
 
 def _parse(line: bytes, nonce: str) -> dict[str, Any] | None:
@@ -366,7 +285,7 @@ def _run_forked(job: Job, out: int) -> str:
         finally:
             os._exit(0)
     os.close(sink)
-    late = _relay(source, out, job.total + GRACE)
+    late = _relay(source, out, job)
     os.close(source)
     with contextlib.suppress(OSError):
         os.killpg(child, signal.SIGKILL)
@@ -391,25 +310,27 @@ def _enter_child(out: int) -> None:
     os.close(out)
 
 
-def _relay(source: int, out: int, seconds: float) -> bool:
+def _relay(source: int, out: int, job: Job) -> bool:
     """Copy what a child writes until it is done; return True when it ran out of time.
 
     The time counts from the first check on: how long a busy machine takes to collect them is nobody's fault.
     """
-    deadline, started = time.monotonic() + START, False
-    tail = b""
+    total, started, rest = job.total, False, b""
+    deadline = time.monotonic() + START
     while (left := deadline - time.monotonic()) > 0:
         if not select.select([source], [], [], left)[0]:
             continue
         data = os.read(source, 1 << 16)
         if not data:
             return False
-        tail = (tail + data).rsplit(b"\n", 2)[-2] + b"\n" if data.endswith(b"\n") else tail + data
         _write_all(out, data)
-        if not started and b'{"started"' in data:
-            deadline, started = time.monotonic() + seconds, True
-        if tail.startswith(b'{"done"') and data.endswith(b"\n"):
-            return False
+        *lines, rest = (rest + data).split(b"\n")
+        for message in filter(None, (_parse(line, job.nonce) for line in lines)):
+            total = max(total, message.get("total", 0.0))
+            if "started" in message and not started:
+                deadline, started = time.monotonic() + total + GRACE, True
+            if "done" in message:
+                return False
     return True
 
 

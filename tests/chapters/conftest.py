@@ -165,7 +165,8 @@ def hash_cheaply():
     security = importlib.import_module("app.core.security") if exists("app.core.security") else None
     context = getattr(security, "pwd_context", None)
     if context is not None:
-        context.update(bcrypt__rounds=4)
+        # all three: the learner's own context may have set any of them
+        context.update(bcrypt__default_rounds=4, bcrypt__min_rounds=4, bcrypt__max_rounds=4)
 
 
 @asynccontextmanager

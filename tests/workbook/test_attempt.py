@@ -41,3 +41,14 @@ def test_a_file_that_is_no_python_is_an_attempt(course: Course, package: Package
     app = package(MAIN)
     (app / "main.py").write_text("def (:", encoding="utf-8")
     assert attempt(course, course.exercises["0.1"], app) is Attempt.MADE
+
+
+def test_what_a_later_stub_gives_is_no_attempt(course: Course, package: PackageMaker) -> None:
+    """A later exercise may begin with this one's solution: with nothing of the learner's own it earns nothing."""
+    solved = HEALTH.replace("{body}", 'return {"status": "ok"}')
+    chapter = course.chapters[0]
+    later = chapter.cells[course.exercises["0.1"].cell].model_copy(update={"source": solved, "exercise": ""})
+    longer = course.model_copy(update={"chapters": (chapter.model_copy(update={"cells": (*chapter.cells, later)}),)})
+    assert state(longer, package, MAIN, solved) is Attempt.NOTHING
+    assert state(longer, package, MAIN, solved, "%%app other.py\nx = 1\n") is Attempt.MADE
+    assert state(course, package, MAIN, solved) is Attempt.MADE

@@ -13,7 +13,7 @@ from workbook.verdict import CheckReport, Criterion, Exchange, Location, Outcome
 EXCHANGE = Exchange(
     method="POST",
     url="/api/v1/items?x=1",
-    headers={"content-type": "application/json", "authorization": "Bearer t"},
+    headers={"content-type": "application/json"},
     body='{"title": "<b>"}',
     status=500,
     reason="Internal Server Error",
@@ -46,19 +46,44 @@ def test_html_escapes_what_the_learner_wrote() -> None:
     assert "&lt;script&gt;" in page
 
 
-def test_a_request_can_be_replayed() -> None:
-    """The recorded request is shown as httpx code that compiles and holds method, path, body and headers."""
-    code = report.as_code(EXCHANGE)
+@pytest.mark.parametrize(
+    ("kind", "body", "sent"),
+    [
+        ("application/json", '{"title":"<b>","n":[1,null,true]}', "json={'title': '<b>', 'n': [1, None, True]}"),
+        ("application/json", '{"a":1,"a":2}', 'content=\'{"a":1,"a":2}\''),
+        ("application/json", '{"a":', "content='{\"a\":'"),
+        (
+            "application/x-www-form-urlencoded",
+            "username=a%40b&password=x+y",
+            "data={'username': 'a@b', 'password': 'x y'}",
+        ),
+        ("application/x-www-form-urlencoded", "a=1&a=2", "content='a=1&a=2'"),
+        ("text/plain", "hello", "content='hello'"),
+    ],
+)
+def test_a_request_can_be_replayed(kind: str, body: str, sent: str) -> None:
+    """The request is shown as the chapters write it, or byte by byte where data would come out differently."""
+    headers = {"content-type": kind, "x-request-id": "7"}
+    code = report.replay(EXCHANGE.model_copy(update={"headers": headers, "body": body}))
     compile(code, "replay", "exec", flags=0x2000)  # PyCF_ALLOW_TOP_LEVEL_AWAIT
-    for part in ("'POST'", "/api/v1/items?x=1", '{"title": "<b>"}', "Bearer t"):
-        assert part in code
+    assert code.startswith(f"await client.post('/api/v1/items?x=1', {sent}, headers={{'x-request-id': '7'")
+    assert (kind in code) is sent.startswith("content=")
+
+
+def test_a_method_that_httpx_gives_no_name_is_replayed() -> None:
+    """Any method can be sent, and a body with any method."""
+    for method, body in (("BREW", ""), ("GET", "x")):
+        code = report.replay(EXCHANGE.model_copy(update={"method": method, "body": body, "headers": {}}))
+        assert code.startswith(f"await client.request('{method}', '/api/v1/items?x=1'")
 
 
 def test_a_request_that_only_the_check_can_send_is_not_replayed() -> None:
-    """An app that lives only inside a check gets no line to paste."""
+    """An app, or a user with a token, that lives only inside a check gets no line to paste."""
     assert "replay" in report.text(made(Outcome.WRONG, exchange=EXCHANGE))
     only_here = EXCHANGE.model_copy(update={"replay": False})
-    assert "replay" not in report.text(made(Outcome.WRONG, exchange=only_here))
+    signed_in = EXCHANGE.model_copy(update={"headers": {"authorization": "Bearer t"}})
+    for exchange in (only_here, signed_in):
+        assert "replay" not in report.text(made(Outcome.WRONG, exchange=exchange))
 
 
 def test_what_fails_alike_is_told_once() -> None:

@@ -53,6 +53,15 @@ def test_the_stub_is_not_attempted(course: Course, worker: Worker, package: Pack
     found = worker.check(course, "0.1", health(package, 'raise NotImplementedError("exercise 0.1")'))
     assert found.outcome is Outcome.NOT_ATTEMPTED
     assert found.points == 0
+    assert found.hint.startswith("the cell is still as it was given: write your code where it says `# YOUR CODE HERE`")
+
+
+def test_what_is_not_attempted_tells_what_is_asked_only(course: Course, worker: Worker, package: PackageMaker) -> None:
+    """An untouched stub shows its criteria: what fails, and the hints for it, would tell what to write."""
+    text = report.text(worker.check(course, "0.1", health(package, 'raise NotImplementedError("exercise 0.1")')))
+    assert "not yet GET /health gives 200" in text
+    for part in ("got:", "why:", "your code:", "replay:", "NotImplementedError", "add the route"):
+        assert part not in text
 
 
 def test_a_missing_module_is_not_attempted(course: Course, worker: Worker, package: PackageMaker) -> None:
@@ -66,7 +75,11 @@ def test_a_planted_bug_is_not_attempted_but_shown(course: Course, worker: Worker
         course, "0.2", package("%%app numbers.py\ndef add(a: int, b: int) -> int:\n    return a - b\n")
     )
     assert found.outcome is Outcome.NOT_ATTEMPTED
-    assert "got: -1" in report.text(found)
+    text = report.text(found)
+    assert "got: -1" in text
+    assert "hint: the cell is still as it was given: change it" in text
+    for part in ("use +", "sums are for adding", "your code:"):
+        assert part not in text
 
 
 @pytest.mark.parametrize(
@@ -79,6 +92,11 @@ def test_a_planted_bug_is_not_attempted_but_shown(course: Course, worker: Worker
         ("x = bytearray(4 << 30); return {}", "MemoryError"),
         ("return health()", "RecursionError"),
         ("import asyncio; return asyncio.sleep(0)", "put `await` before the call"),
+        ("return asyncio.sleep", "NameError: name 'asyncio' is not defined"),
+        ("return 3()", "is a pair of brackets too many?"),
+        ('if 1 == 2: return\nraise NotImplementedError("exercise 0.1")', "a part of this exercise is still as it was"),
+        ('raise NotImplementedError("exercise 0.2")', "write exercise 0.2 first"),
+        ("class Mute(Exception):\n    def __str__(self): pass\nraise Mute", "its message cannot be read"),
         ("raise KeyboardInterrupt", "your code ended the whole process"),
     ],
 )
@@ -124,6 +142,31 @@ def test_a_forgotten_await_is_named(course: Course, worker: Worker, package: Pac
     body = 'import asyncio\nasyncio.sleep(0)\nreturn {"status": "late"}'
     found = worker.check(course, "0.1", health(package, body))
     assert "`sleep` was called without `await`" in found.hint
+    body = "import asyncio\nasyncio.sleep(0)\nassert 1 == 2"
+    found = worker.check(course, "0.1", health(package, body))
+    assert found.outcome is Outcome.RAISED
+    assert "`sleep` was called without `await`" in found.hint
+
+
+def test_a_request_without_an_answer_is_told(course: Course, worker: Worker, package: PackageMaker) -> None:
+    """A middleware that swallows the request is a wrong answer with its request, not a bare AssertionError."""
+    mute = """
+class Mute:
+    def __init__(self, app):
+        self.app = app
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+
+
+app.add_middleware(Mute)
+"""
+    app = package(MAIN, HEALTH.replace("{body}", GOOD), f"%%app main.py --merge\n{mute}")
+    found = worker.check(course, "0.1", app)
+    assert found.outcome is Outcome.WRONG, report.text(found)
+    for part in ("GET /health", "got: no answer", "hint: does every way through your middleware await the next app"):
+        assert part in report.text(found)
 
 
 def test_an_import_that_raises(course: Course, worker: Worker, package: PackageMaker) -> None:
