@@ -1,0 +1,102 @@
+"""What a worker's messages about one exercise come to: its report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from workbook.attempt import Attempt
+from workbook.job import LATE, Job
+from workbook.release import YOUR_CODE
+from workbook.verdict import CheckReport, Criterion, Outcome, overall
+
+
+class Conclusion:
+    """Turns a job's messages into a report: every criterion that was collected must have a result."""
+
+    def __init__(self, report: CheckReport, messages: list[dict[str, Any]], job: Job) -> None:
+        self.report, self.messages, self.job = report, messages, job
+
+    def fill(self, given: str) -> None:
+        """Fill in criteria, outcome, hint and note; `given` is the exercise's cell as the learner gets it."""
+        everything = self._first("collected") or []
+        collected = [item for item in everything if item["exercise"] == self.report.exercise]
+        if broken := self._first("broken"):
+            self.report.note = f"the check file cannot be read: {broken}"
+            return
+        if not collected:
+            ended = self._first("ended")
+            self.report.note = (
+                f"no check was collected for exercise {self.report.exercise} ({ended or 'no check file'})"
+            )
+            return
+        results = self._results()
+        started = [message["started"] for message in self.messages if "started" in message]
+        for item in collected:
+            criterion = results.get(item["id"]) or self._missing(item, item["id"] in started)
+            self.report.criteria.append(criterion)
+        self._conclude(given)
+
+    def imported(self) -> Criterion:
+        """Return the verdict of a job that only imports."""
+        item = {"id": self.job.module, "text": f"app.{self.job.module} can be imported"}
+        return self._results().get(self.job.module) or self._missing(item, started=True)
+
+    def _conclude(self, given: str) -> None:
+        report = self.report
+        report.outcome = overall(report.criteria)
+        report.output = str(self._first("output") or "")
+        report.hint = next((one.hint for one in report.failures if one.hint), "")
+        self._weigh_attempt((self._first("attempts") or {}).get(report.exercise, ""), given)
+        if crash := self._first("crashed"):
+            report.outcome, report.note = Outcome.BROKE, str(crash)
+        if tampering := self._first("tampered"):
+            report.outcome, report.note = Outcome.BROKE, f"the checks were tampered with: {tampering}"
+
+    def _weigh_attempt(self, attempt: str, given: str) -> None:
+        """A stub that fails is not a wrong answer; a stub that passes is a fault of the check."""
+        report = self.report
+        failed = report.outcome in (Outcome.WRONG, Outcome.RAISED, Outcome.NOT_ATTEMPTED)
+        if attempt == Attempt.STUB and report.passed:
+            report.outcome, report.note = Outcome.BROKE, "the code as given passes every check"
+        elif attempt == Attempt.MISSING and failed:
+            self._not_attempted("run the exercise's cell: what it defines is not in your app yet")
+        elif attempt in (Attempt.STUB, Attempt.NOTHING) and failed:
+            hole = YOUR_CODE in given
+            where = f"write your code where it says `{YOUR_CODE}`" if hole else "change it as the text above it asks"
+            self._not_attempted(f"the cell is still as it was given: {where}, run it, check again", seen=not hole)
+
+    def _not_attempted(self, hint: str, *, seen: bool = False) -> None:
+        """Leave what is asked, and of a planted bug what is seen of it: the hints would tell what to write."""
+        kept = {"id", "text", "seconds"} | ({"did", "got", "expected"} if seen else set())
+        for index, one in enumerate(self.report.criteria):
+            if one.outcome is not Outcome.PASSED:
+                blank = Criterion(**one.model_dump(include=kept), outcome=Outcome.NOT_ATTEMPTED)
+                self.report.criteria[index] = blank
+        self.report.outcome, self.report.hint = Outcome.NOT_ATTEMPTED, hint
+
+    def _results(self) -> dict[str, Criterion]:
+        """Return the criteria by id; of two results for one, the failure counts."""
+        found: dict[str, Criterion] = {}
+        for message in self.messages:
+            if "criterion" in message:
+                criterion = Criterion.model_validate(message["criterion"])
+                earlier = found.get(criterion.id)
+                if earlier is None or earlier.outcome is Outcome.PASSED:
+                    found[criterion.id] = criterion
+        return found
+
+    def _missing(self, item: dict[str, str], started: bool) -> Criterion:
+        made = Criterion(id=item["id"], text=item["text"], outcome=Outcome.RAISED)
+        ended = str(self._first("ended") or "")
+        if not started:
+            made.got = "not run: a criterion before it did not end"
+        elif "out of time" in ended:
+            made.got = f"{LATE} {self._first('total') or self.job.total:g} seconds"
+            made.hint = "look for a loop or a wait that never ends"
+        else:
+            made.got = f"your code ended the whole process ({ended or 'no result'})"
+            made.hint = "look for `os._exit`, `quit` or a crash: a server must live on"
+        return made
+
+    def _first(self, key: str) -> Any:
+        return next((message[key] for message in self.messages if key in message), None)
