@@ -15,7 +15,7 @@ from pathlib import Path
 
 import nbformat
 
-from workbook import notebook, release
+from workbook import engine, notebook, release
 from workbook.assemble import CellError, check_syntax
 from workbook.chapter import Chapter, SourceError
 from workbook.course import Course, read_course
@@ -26,8 +26,8 @@ from workbook.stable import nbval_rules, stable_text
 
 CELL_TIMEOUT = 120
 MINE = "mine"  # the folder for notebooks that were worked in, beside those that replace them
-# modules of the engine that no notebook's run needs: a change there leaves the outputs as they are
-NO_PART = frozenset({"answers", "cli", "demo", "doctor", "grade", "lab", "mutants", "pool", "verify"})
+# what a notebook is made by, and what its cells call
+ENTRIES = ("build", "magics", "show")
 Say = Callable[[str], None]
 
 
@@ -211,7 +211,7 @@ def _key(root: Path, course: Course, chapter: Chapter) -> str:
         if earlier.number < chapter.number:  # only what it builds
             digest.update("\0".join(cell.source for cell in earlier.writes).encode())
     digest.update(chapter.model_dump_json().encode())
-    files = [path for path in Path(__file__).parent.glob("*.py") if path.stem not in NO_PART]
+    files = engine.behind(engine.FOLDER / f"{name}.py" for name in ENTRIES)
     files += [root / "requirements.lock"]
     files += [*(root / "tests" / "chapters").glob(f"test_{chapter.number:02d}_*.py")]
     files += [root / "tests" / "chapters" / "conftest.py"]

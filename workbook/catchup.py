@@ -7,16 +7,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from workbook import release
-from workbook.assemble import describe
+from workbook.assemble import describe, parse_header
 from workbook.chapter import Exercise
 from workbook.course import Course, UnknownExercise
 from workbook.excerpt import excerpt, names
+from workbook.score import FILLED_IN
 from workbook.snapshot import Snapshot, solved_before, solved_until
 from workbook.verdict import Outcome
 from workbook.worker import Worker
 from workbook.workspace import Workspace
 
 ALL = "all"
+CAUSE = "%catchup"
 
 
 @dataclass
@@ -43,14 +45,38 @@ def run(course: Course, workspace: Workspace, worker: Worker, target: str) -> st
     goal, before = _goal(course, target)
     plan = plan_for(course, worker, Snapshot.read(workspace.app_dir), goal, before)
     changes = plan.changes()
+    _record(workspace, before, plan)
     if not changes:
         return f"nothing to do: {'everything' if target == ALL else f'all that comes before {target}'} passes"
-    workspace.write(changes, f"%catchup {target}")
+    workspace.write(changes, f"{CAUSE} {target}")
+    _remember(workspace, course, before)
     lines = [f"caught up to {target}"]
     lines += [f"  kept yours: {', '.join(plan.kept)}"] if plan.kept else []
     lines += [f"  filled in:  {', '.join(plan.filled)}"] if plan.filled else []
     lines += [f"  app/{path}: {describe(plan.mine.files.get(path), plan.made.files[path])}" for path in changes]
     return "\n".join([*lines, "", "hint: `%undo` takes it back"])
+
+
+def _record(workspace: Workspace, before: list[Exercise], plan: Plan) -> None:
+    """Record what passes as passed, and what is not the learner's as filled in: it is no attempt and earns nothing."""
+    found = workspace.progress()
+    for one in before:
+        if one.id in plan.filled:
+            workspace.record(one.id, FILLED_IN, 0, one.points, CAUSE)
+        elif one.id not in found or not found[one.id].done:
+            workspace.record(one.id, Outcome.PASSED.value, one.points, one.points, CAUSE)
+
+
+def _remember(workspace: Workspace, course: Course, before: list[Exercise]) -> None:
+    """Take the cells that begin a file for run: when they are, in an earlier notebook, what came later stays."""
+    chapters = {one.chapter for one in before}
+    for chapter in course.chapters:
+        for cell in chapter.writes if chapter.number in chapters else ():
+            source, code = release.learner_source(cell).split("\n", 1)
+            header = parse_header(source)
+            key = None if header.merge else header.key(code)
+            if key and workspace.recall_cell(key) is None:
+                workspace.remember_cell(key, code)
 
 
 def _goal(course: Course, target: str) -> tuple[Snapshot, list[Exercise]]:

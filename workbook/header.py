@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import keyword
 import re
 from dataclasses import dataclass
@@ -27,6 +28,17 @@ class Header:
     path: str
     merge: bool = False
     exercise: str | None = None
+
+    def key(self, code: str) -> str | None:
+        """Return the name under which a cell's last run is remembered; None for a merge that no exercise names.
+
+        Args:
+            code: The cell below its `%%app` line.
+        """
+        if self.exercise is None and self.merge:
+            return None
+        mark = self.exercise or hashlib.sha256(code.strip().encode("utf-8", "replace")).hexdigest()[:12]
+        return f"{self.path}#{mark}"
 
 
 def parse_header(line: str) -> Header:

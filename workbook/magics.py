@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import hashlib
 import importlib
 import shlex
 import sys
@@ -98,9 +97,8 @@ class Workbook(Magics):
 
     def _write(self, header: Header, cell: str) -> str:
         # a cell that begins a file, run a second time, must not take away what later cells have put there
-        same = hashlib.sha256(cell.encode("utf-8", "replace")).hexdigest()[:12]
-        key = f"{header.path}#{header.exercise or ('' if header.merge else same)}".rstrip("#")
-        previous = self.workspace.recall_cell(key) if "#" in key else None
+        key = header.key(cell)
+        previous = self.workspace.recall_cell(key) if key else None
         again = previous is not None and not header.merge
         if again:
             header = replace(header, merge=True)
@@ -112,7 +110,7 @@ class Workbook(Magics):
 
         cause = f"%%app {header.path}" + (f" ({header.exercise})" if header.exercise else "")
         self.workspace.update(header.path, change, cause)
-        if "#" in key:
+        if key:
             self.workspace.remember_cell(key, cell)
         return describe(texts[0], str(texts[1])) + (" (run again: what other cells added stays)" if again else "")
 

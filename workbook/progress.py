@@ -32,7 +32,7 @@ def _standing(course: Course, found: dict[str, Progress]) -> str:
         return "there is no chapter in solutions/: the course is incomplete (`git checkout solutions`)."
     points = sum(one.best for id, one in found.items() if id in course.exercises)
     total = sum(exercise.points for exercise in course.exercises.values())
-    following = next((id for id in course.exercises if id not in found or not found[id].passed), None)
+    following = next((id for id in course.exercises if id not in found or not found[id].done), None)
     after = f"next: {following} {course.exercises[following].title}" if following else "all is done"
     return f"{points} of {total} points; {after}."
 

@@ -14,15 +14,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from workbook import engine
 from workbook.course import Course
 from workbook.snapshot import Snapshot
 from workbook.verdict import Outcome
 
-# modules of the engine that have no part in a verdict: a change there leaves the cache valid
-NO_PART = frozenset(
-    {"build", "catchup", "cli", "client", "demo", "doctor", "grade", "imported", "lab", "magics", "notebook"}
-    | {"pool", "progress", "proven", "server", "show", "solution", "stable", "verify"}
-)
+# where a check runs through: the handle, the child, pytest's plugin, and the text of the verdict
+ENTRIES = ("worker", "session", "checks", "report")
 
 
 @dataclass
@@ -38,8 +36,9 @@ class Cache:
 
     def __init__(self, folder: Path, root: Path) -> None:
         self._folder, self._root = folder, root
-        files = [path for path in sorted(Path(__file__).parent.glob("*.py")) if path.stem not in NO_PART]
-        files += [root / "tests" / "chapters" / "conftest.py", root / "requirements.lock", root / "pyproject.toml"]
+        checks = root / "tests" / "chapters"
+        files = engine.behind([*(engine.FOLDER / f"{name}.py" for name in ENTRIES), *checks.glob("*.py")])
+        files += [checks / "conftest.py", root / "requirements.lock", root / "pyproject.toml"]
         self._base = _digest(files)
         self._by_chapter: dict[int, bytes] = {}
 

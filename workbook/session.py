@@ -25,7 +25,7 @@ from workbook.verdict import Criterion, Outcome
 OUTPUT = 1000
 PLUGINS = ("pytest_asyncio.plugin", "workbook.checks")
 LEFT_OUT = ("cacheprovider", "capture", "terminal", "logging", "junitxml", "doctest", "pastebin", "faulthandler")
-LEFT_OUT += ("unraisableexception", "threadexception")  # they collect garbage at the end: a fourth of a check's time
+GARBAGE = ("unraisableexception", "threadexception")  # they collect it at the end: a fourth of a check's time
 Emit = Callable[[dict[str, Any]], None]
 
 
@@ -128,7 +128,8 @@ def run(job: Job, emit: Emit) -> None:
     os.environ["WORKBOOK_ROOT"] = str(job.root)
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     warnings.simplefilter("ignore")
-    sys.unraisablehook = threading.excepthook = lambda _raised: None
+    sys.unraisablehook = lambda _raised: None
+    threading.excepthook = lambda _raised: None
     if job.module:
         emit({"criterion": _import(job).model_dump(mode="json")})
     else:
@@ -154,7 +155,7 @@ def _import(job: Job) -> Criterion:
 
 def _arguments(job: Job) -> list[str]:
     plugins = [word for name in PLUGINS for word in ("-p", name)]
-    left_out = [word for name in LEFT_OUT for word in ("-p", f"no:{name}")]
+    left_out = [word for name in (*LEFT_OUT, *GARBAGE) for word in ("-p", f"no:{name}")]
     fixed = ["-c", str(job.root / "pyproject.toml"), "--rootdir", str(job.root)]
     fixed += ["-o", "addopts=--import-mode=importlib", "-o", "filterwarnings=ignore"]
     chosen = ["--app", str(job.app), "--exercise", ",".join(job.exercises), "--basetemp", str(job.scratch)]

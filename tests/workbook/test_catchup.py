@@ -7,8 +7,9 @@ from textwrap import dedent
 import pytest
 
 from tests.workbook.conftest import HEALTH, MAIN
-from workbook import catchup
+from workbook import catchup, progress
 from workbook.course import Course, UnknownExercise
+from workbook.header import Header
 from workbook.snapshot import Snapshot
 from workbook.worker import Worker
 from workbook.workspace import Workspace
@@ -50,6 +51,31 @@ def test_what_fails_is_replaced_and_the_rest_of_the_file_kept(
     assert "return a + b" in text
     assert "kept yours: 0.1" in said
     assert catchup.run(course, workspace, worker, "all").startswith("nothing to do")
+
+
+def test_what_is_filled_in_earns_nothing_and_is_not_next(course: Course, workspace: Workspace, worker: Worker) -> None:
+    """What passes counts as passed; what is filled in is no attempt, and the next exercise is the one after."""
+    fill(workspace, MINE)
+    catchup.run(course, workspace, worker, "0.2")
+    assert progress.greeting(course, workspace).endswith("0 of 5 points; next: 0.2 A sum.")
+    for _again in range(2):
+        catchup.run(course, workspace, worker, "all")
+        found = workspace.progress()
+        assert (found["0.1"].best, found["0.1"].attempts, found["0.1"].passed) == (0, 0, False)
+        assert (found["0.2"].best, found["0.2"].attempts, found["0.2"].passed) == (3, 1, True)
+        assert progress.greeting(course, workspace).endswith("3 of 5 points; all is done.")
+    assert "0.1   filled in" in progress.overview(course, workspace)
+
+
+def test_a_cell_that_begins_a_file_takes_nothing_away_later(
+    course: Course, workspace: Workspace, worker: Worker
+) -> None:
+    """After catching up, a notebook's first cell counts as run: `%%app main.py` in it is merged."""
+    catchup.run(course, workspace, worker, "all")
+    cell = next(cell for cell in course.chapters[0].writes if cell.argument == "main.py")
+    known = workspace.recall_cell(str(Header("main.py").key(cell.body + "\n")))
+    assert known is not None
+    assert known.strip() == cell.body.strip()
 
 
 def test_an_answer_that_fails_because_of_an_earlier_one_stays(

@@ -166,6 +166,7 @@ def test_a_file_that_was_broken_in_the_editor_is_told(opened: Notebook, root: Pa
 def test_catchup_and_serve(opened: Notebook) -> None:
     """`%catchup` fills in and says so; `%serve` runs the app on a free port; `%serve stop` stops it."""
     assert "filled in:  0.1" in opened("%catchup 0.2")
+    assert "run again: what other cells added stays" in opened(APP)
     assert "passed" in opened("%check 0.1")
     said = opened("%serve")
     assert "http://127.0.0.1:" in said

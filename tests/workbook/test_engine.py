@@ -1,0 +1,44 @@
+"""What a remembered result depends on."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+from workbook import engine
+
+
+def test_what_is_imported_is_found_at_any_depth(tmp_path: Path) -> None:
+    """A file's engine modules count, those that they import, and imports inside functions."""
+    folder = tmp_path / "workbook"
+    folder.mkdir()
+    texts = {
+        "__init__": "",
+        "first": "import os\nfrom workbook import second as two, third\n",
+        "second": "def run():\n    from workbook.fourth import x\n",
+        "third": "from workbook.first import y\n",
+        "fourth": "from workbook import (\n    fifth,\n    second,\n)\n",
+        "fifth": "x = 1\n",
+        "sixth": "import workbook.first\n",
+    }
+    for name, text in texts.items():
+        (folder / f"{name}.py").write_text(text, encoding="utf-8")
+    outside = tmp_path / "test_it.py"
+    outside.write_text("from workbook import third\n", encoding="utf-8")
+    found = engine.behind([outside], folder)
+    assert [path.stem for path in found] == ["__init__", "fifth", "first", "fourth", "second", "third"]
+    assert folder / "sixth.py" in engine.behind([folder / "sixth.py"], folder)
+
+
+def test_every_import_of_the_engine_is_seen() -> None:
+    """What the syntax tree says of each of the engine's files is what is found by its text."""
+    for path in engine.FOLDER.glob("*.py"):
+        modules = set()
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(node, ast.ImportFrom):
+                modules |= {f"{node.module}.{alias.name}" for alias in node.names}
+            elif isinstance(node, ast.Import):
+                modules |= {alias.name for alias in node.names}
+        names = {module.split(".")[1] for module in modules if module.startswith("workbook.")}
+        files = {f for f in (engine.FOLDER / f"{name}.py" for name in names) if f.is_file()}
+        assert files <= set(engine.behind([path])), path
