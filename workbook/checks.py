@@ -12,9 +12,10 @@ import pytest
 
 from workbook.attempt import Attempt, attempt
 from workbook.course import Course, read_course
+from workbook.imported import PACKAGE
 from workbook.job import LONGEST
 from workbook.judge import Judge, NotAttempted, as_lines
-from workbook.package import PACKAGE, Loader, Package
+from workbook.package import Loader, Package
 from workbook.recorder import connect as connect_to
 from workbook.snapshot import solved_before
 from workbook.suite import Suite

@@ -13,6 +13,13 @@ PACKAGE = "app"
 Stamp = frozenset[tuple[str, int, int]]
 
 
+def forget() -> None:
+    """Drop every module of the package from this process, so that the next import reads the files again."""
+    for name in [name for name in sys.modules if name.split(".")[0] == PACKAGE]:
+        del sys.modules[name]
+    importlib.invalidate_caches()
+
+
 class CannotImport(WorkbookError):
     """The package, as its files are now, cannot be imported."""
 
@@ -42,9 +49,7 @@ class Imported:
     def forget(self) -> None:
         """Drop the package's modules, so that the next import reads the files."""
         self._stamp = self._now()
-        for name in [name for name in sys.modules if name.split(".")[0] == PACKAGE]:
-            del sys.modules[name]
-        importlib.invalidate_caches()
+        forget()
 
     def refresh(self) -> bool:
         """Forget the modules when a file has changed since the last time, in an editor for example; say whether."""

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from workbook import expect
+from workbook.imported import PACKAGE, forget
 from workbook.verdict import Location
-
-PACKAGE = "app"
 
 
 class Package:
@@ -56,12 +55,6 @@ class Package:
         if not found.is_relative_to(self.folder.resolve()):
             raise ImportError(f"{module.__name__} was imported from {found}, not from {self.folder}")
 
-    def forget(self) -> None:
-        """Drop every module of the package, so that the next import reads the files again."""
-        for name in [name for name in sys.modules if name.split(".")[0] == PACKAGE]:
-            del sys.modules[name]
-        importlib.invalidate_caches()
-
 
 class Module:
     """A module of the learner's; asking for a name that it lacks is a wrong answer, not an AttributeError."""
@@ -93,7 +86,7 @@ class Loader:
 
     def fresh(self, name: str) -> Module:
         """Import the whole package anew, as a new process would."""
-        self._package.forget()
+        forget()
         return self._package.load(name)
 
 

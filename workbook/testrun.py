@@ -23,7 +23,7 @@ from typing import Any
 
 import pytest
 
-from workbook.package import PACKAGE
+from workbook.imported import PACKAGE
 
 TESTS = "tests"
 INI = "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n"
