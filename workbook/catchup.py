@@ -82,7 +82,7 @@ def _remember(workspace: Workspace, course: Course, before: list[Exercise]) -> N
 def _goal(course: Course, target: str) -> tuple[Snapshot, list[Exercise]]:
     """Return the solved package at the target, and the exercises before it."""
     if not target:
-        raise UnknownExercise("catch up to where?\n\nhint: `%catchup 3` fills in what comes before chapter 3")
+        raise UnknownExercise("catch up to where?", "`%catchup 3` fills in what comes before chapter 3")
     if target == ALL:
         return solved_until(course, None), list(course.exercises.values())
     first = next(iter(course.select(target)), None)

@@ -25,7 +25,7 @@ class SourceError(WorkbookError):
 
     def __init__(self, path: Path, line: int, rule: str, repair: str) -> None:
         self.path, self.line, self.rule, self.repair = path, line, rule, repair
-        super().__init__(f"{path}:{line}: {rule}\n\nhint: {repair}")
+        super().__init__(f"{path}:{line}: {rule}", repair)
 
 
 class Frozen(BaseModel):

@@ -37,7 +37,7 @@ class Course(Frozen):
             if chapter.number == number:
                 return chapter
         known = ", ".join(str(chapter.number) for chapter in self.chapters)
-        raise UnknownExercise(f"no chapter {number}\n\nhint: the chapters are {known}")
+        raise UnknownExercise(f"no chapter {number}", f"the chapters are {known}")
 
     def select(self, name: str) -> list[Exercise]:
         """Return the exercises that a name means: `2.2` one, `2` a chapter's, empty all.
@@ -53,7 +53,7 @@ class Course(Frozen):
             return list(self.chapter(int(name)).exercises)
         number = name.split(".")[0]
         near = [id for id in self.exercises if id.split(".")[0] == number] or list(self.exercises)
-        raise UnknownExercise(f"no exercise {name!r}\n\nhint: there are {', '.join(near)}")
+        raise UnknownExercise(f"no exercise {name!r}", f"there are {', '.join(near)}")
 
 
 def read_course(root: Path, cache: Path | None = None) -> Course:

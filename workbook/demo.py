@@ -52,7 +52,7 @@ def running(root: Path, port: int) -> Iterator[list[str]]:
         try:
             while not server.started:
                 if not thread.is_alive():
-                    raise DemoError("the app did not start\n\nhint: the lines above say why")
+                    raise DemoError("the app did not start", "the lines above say why")
                 time.sleep(0.02)
             yield _fill(sample, base_url) if sample else [f"documentation: {base_url}/docs"]
         finally:
@@ -71,7 +71,7 @@ def _fill(sample: ModuleType, base_url: str) -> list[str]:
     try:
         lines: list[str] = sample.fill(base_url)
     except Exception as error:
-        raise DemoError(f"no sample data: {error}\n\nhint: make build brings solutions/app up to date") from error
+        raise DemoError(f"no sample data: {error}", "make build brings solutions/app up to date") from error
     return lines
 
 
@@ -79,7 +79,7 @@ def _listen(port: int) -> socket.socket:
     try:
         return socket.create_server(("127.0.0.1", port))
     except OSError as error:
-        raise DemoError(f"port {port}: {error.strerror}\n\nhint: workbook demo --port 0 takes a free port") from None
+        raise DemoError(f"port {port}: {error.strerror}", "workbook demo --port 0 takes a free port") from None
 
 
 def serve(root: Path, port: int) -> None:

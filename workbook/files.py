@@ -17,20 +17,7 @@ CLOSE_IT = "close the programs that use it, or look at its permissions, then run
 
 
 class WorkspaceError(WorkbookError):
-    """A file or folder that cannot be used.
-
-    Args:
-        message: What is wrong, where, and the bad value.
-        hint: One action that repairs it.
-    """
-
-    def __init__(self, message: str, hint: str) -> None:
-        super().__init__(message, hint)
-        self.message = message
-        self.hint = hint
-
-    def __str__(self) -> str:
-        return f"{self.message}\n\nhint: {self.hint}"
+    """A file or folder that cannot be used."""
 
 
 def locate(folder: Path, path: str) -> Path:

@@ -45,7 +45,7 @@ def opened(folder: Path) -> Iterator[Submission]:
         SubmissionError: there is neither, or it is too large.
     """
     if not folder.is_dir():
-        raise SubmissionError(f"{folder} is no folder\n\nhint: name a folder that holds app/ or notebooks")
+        raise SubmissionError(f"{folder} is no folder", "name a folder that holds app/ or notebooks")
     with tempfile.TemporaryDirectory(prefix="workbook-", ignore_cleanup_errors=True) as name:
         target = Path(name)
         app = folder if folder.name == "app" else folder / "app"
@@ -55,7 +55,7 @@ def opened(folder: Path) -> Iterator[Submission]:
         elif notebooks:
             yield _assembled(notebooks, target)
         else:
-            raise SubmissionError(f"{folder} holds neither app/ nor notebooks\n\nhint: name the folder above app/")
+            raise SubmissionError(f"{folder} holds neither app/ nor notebooks", "name the folder above app/")
 
 
 def _has_code(app: Path) -> bool:
@@ -73,7 +73,7 @@ def _copy(app: Path, target: Path) -> Path:
             continue
         count, size = count + 1, size + path.stat().st_size
         if count > FILES or size > BYTES:
-            raise SubmissionError(f"{app} has more than {FILES} files or {BYTES >> 20} MB\n\nhint: submit code only")
+            raise SubmissionError(f"{app} has more than {FILES} files or {BYTES >> 20} MB", "submit code only")
         copied = target / path.relative_to(app)
         copied.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, copied)

@@ -33,7 +33,7 @@ def compare(course: Course, exercise: Exercise, workspace: Workspace, *, anyway:
     found = workspace.progress().get(exercise.id)
     if not anyway and (found is None or not found.passed):
         hints = "read the hints above the cell, or see it all the same: "
-        raise NotYet(f"{exercise.id} is not passed yet\n\nhint: {hints}`%solution {exercise.id} --anyway`")
+        raise NotYet(f"{exercise.id} is not passed yet", f"{hints}`%solution {exercise.id} --anyway`")
     cell = course.chapter(exercise.chapter).cells[exercise.cell]
     path = workspace.app_dir / exercise.path
     mine = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""

@@ -10,20 +10,7 @@ from workbook.errors import WorkbookError
 
 
 class CellError(WorkbookError):
-    """A cell that cannot be put into the package.
-
-    Args:
-        message: What is wrong, where, and the bad value.
-        hint: One action that repairs it.
-    """
-
-    def __init__(self, message: str, hint: str) -> None:
-        super().__init__(message, hint)
-        self.message = message
-        self.hint = hint
-
-    def __str__(self) -> str:
-        return f"{self.message}\n\nhint: {self.hint}"
+    """A cell that cannot be put into the package."""
 
 
 MAGIC = "move `%`, `!` and `?` lines to a cell of their own: a module holds Python only"
