@@ -1,13 +1,18 @@
 """Checks of chapter 06: what is answered is saved, and what goes wrong is told."""
 
 import asyncio
+import inspect
 import logging
+import sys
+import warnings
 from contextlib import contextmanager
 
+import pytest
 from fastapi import HTTPException
 from fastapi.responses import StreamingResponse
 from sqlalchemy import event, func, select
 from sqlalchemy.orm import Session
+from starlette.background import BackgroundTask
 
 from workbook import expect
 from workbook.checks import exercise
@@ -40,10 +45,21 @@ async def count_users(load, sessions, **columns):
         return await session.scalar(select(func.count()).select_from(user).filter_by(**columns))
 
 
+def part_of(load, module, name):
+    """Return a function of the learner's, for `at=`; None where it has another name."""
+    load(module)
+    return getattr(sys.modules[f"app.{module}"], name, None)
+
+
 async def created(api, body):
     """Create a user; return the id."""
     answer = await api.post(USERS, json=body)
-    expect.status(answer, 201, why="a request with good data would fail", hint="finish chapter 05 first")
+    expect.status(
+        answer,
+        201,
+        why="a request with good data would fail",
+        hint="return the user that user_crud.create gives, from the service and from the route",
+    )
     return expect.body(answer)["id"]
 
 
@@ -83,6 +99,11 @@ LOST = {
 }
 
 
+def lost(load):
+    """Return why and hint of a lost commit, and the place where commits are made."""
+    return LOST | {"at": load("db.session").get_session}
+
+
 @exercise("6.1")
 class TestLostCommit:
     async def test_success(self, load, api):
@@ -91,6 +112,7 @@ class TestLostCommit:
         reason = {
             "why": "a request with good data would fail, or its row would be lost",
             "hint": "keep the commit below the yield of get_session",
+            "at": load("db.session").get_session,
         }
         expect.status(answer, 201, **reason)
         expect.equal(await count_users(load, api.sessions, username="ada"), 1, did="the users named ada", **reason)
@@ -99,18 +121,29 @@ class TestLostCommit:
         """When the commit fails, a new user is a 500 and is not there"""
         with full_disk():
             answer = await api.post(USERS, json=ADA)
-        expect.status(answer, 500, **LOST)
-        expect.equal(await count_users(load, api.sessions, username="ada"), 0, did="the users named ada")
+        expect.status(answer, 500, **lost(load))
+        expect.equal(
+            await count_users(load, api.sessions, username="ada"),
+            0,
+            did="the users named ada, after a commit that failed",
+            why="the client hears that nothing was saved, and it was",
+            hint="commit in one place only: get_session",
+        )
 
-    async def test_change_and_delete(self, api):
+    async def test_change_and_delete(self, load, api):
         """When the commit fails, a change and a deletion are a 500 too"""
         user_id = await created(api, ADA)
         with full_disk():
-            expect.status(await api.patch(f"{USERS}/{user_id}", json={"full_name": "Ada"}), 500, **LOST)
-            expect.status(await api.delete(f"{USERS}/{user_id}"), 500, **LOST)
-        expect.status(await api.get(f"{USERS}/{user_id}"), 200, why="the user is still there", hint=LOST["hint"])
+            expect.status(await api.patch(f"{USERS}/{user_id}", json={"full_name": "Ada"}), 500, **lost(load))
+            expect.status(await api.delete(f"{USERS}/{user_id}"), 500, **lost(load))
+        expect.status(
+            await api.get(f"{USERS}/{user_id}"),
+            200,
+            why="the client was told that the deletion failed, and the user is gone all the same",
+            hint="commit in one place only: get_session",
+        )
 
-    async def test_the_app_goes_on(self, api):
+    async def test_the_app_goes_on(self, load, api):
         """After a failed commit the next request works"""
         with full_disk():
             await api.post(USERS, json=ADA)
@@ -120,6 +153,7 @@ class TestLostCommit:
             201,
             why="one bad moment would break the app until somebody restarts it",
             hint="keep the `async with` around the yield: it closes the session, also after a failed commit",
+            at=load("db.session").get_session,
         )
 
     async def test_one_transaction(self, load, api):
@@ -167,37 +201,46 @@ TAKEN = {
 }
 
 
+def expect_taken(load, answer, method="create", **reason):
+    """Expect a 409 from a method of the service; an error that was not raised has a hint of its own."""
+    reason = TAKEN | {"at": getattr(load("users.service").UserService, method)} | reason
+    exchange = answer.extensions.get("workbook.exchange")
+    if exchange and "ResponseValidationError" in exchange.response_body:
+        reason["hint"] = "raise UserExists in the except block: what is returned, or passed over, is no error"
+    expect.status(answer, 409, **reason)
+
+
 @exercise("6.2")
 class TestDuplicates:
-    async def test_email(self, api):
+    async def test_email(self, load, api):
         """An e-mail address that is taken is a 409, in any spelling"""
         await created(api, ADA)
         for email in ("ada@example.com", "ADA@Example.com"):
-            expect.status(await api.post(USERS, json=BOB | {"email": email}), 409, **TAKEN)
+            expect_taken(load, await api.post(USERS, json=BOB | {"email": email}))
 
-    async def test_username(self, api):
+    async def test_username(self, load, api):
         """A user name that is taken is a 409"""
         await created(api, ADA)
-        expect.status(await api.post(USERS, json=BOB | {"username": "Ada"}), 409, **TAKEN)
+        expect_taken(load, await api.post(USERS, json=BOB | {"username": "Ada"}))
 
-    async def test_deleted(self, api):
+    async def test_deleted(self, load, api):
         """The address of a deleted user is a 409"""
         user_id = await created(api, ADA)
         await api.delete(f"{USERS}/{user_id}")
-        expect.status(
+        expect_taken(
+            load,
             await api.post(USERS, json=ADA),
-            409,
             why="queries hide deleted users, the table does not: the client would get a 500",
             hint="do not ask whether the name is free; catch the IntegrityError of the write",
         )
 
-    async def test_change(self, api):
+    async def test_change(self, load, api):
         """PATCH to a taken name is a 409, and nothing of the PATCH is saved"""
         await created(api, ADA)
         user_id = await created(api, BOB)
-        for taken in ({"username": "ada"}, {"email": "ada@example.com"}):
-            answer = await api.patch(f"{USERS}/{user_id}", json=taken | {"full_name": "Changed"})
-            expect.status(answer, 409, **TAKEN)
+        for name in ({"username": "ada"}, {"email": "ada@example.com"}):
+            answer = await api.patch(f"{USERS}/{user_id}", json=name | {"full_name": "Changed"})
+            expect_taken(load, answer, "update")
         body = expect.body(await api.get(f"{USERS}/{user_id}"))
         expect.equal(
             (body.get("username"), body.get("full_name")),
@@ -205,6 +248,7 @@ class TestDuplicates:
             did="the user after a PATCH that was refused",
             why="half of a refused change would be saved",
             hint="raise out of the service: only then get_session skips the commit",
+            at=load("users.service").UserService.update,
         )
 
     async def test_twenty_at_once(self, load, open_api):
@@ -223,22 +267,31 @@ class TestDuplicates:
                 at=load("users.service").UserService.create,
             )
             count = await count_users(load, api.sessions, username="ada")
-        expect.equal(count, 1, did="the users named ada, afterwards")
+        expect.equal(
+            count,
+            1,
+            did="the users named ada, afterwards",
+            why="one person would be there twice, or not at all",
+            hint="let the table decide: write, and turn its IntegrityError into UserExists",
+            at=load("users.service").UserService.create,
+        )
 
-    async def test_nothing_of_the_database(self, api):
+    async def test_nothing_of_the_database(self, load, api):
         """The answer shows nothing of the database"""
         await created(api, ADA)
         answer = await api.post(USERS, json=ADA)
+        expect_taken(load, answer)
         text = answer.text.lower()
         shown = [
             word for word in ("unique", "insert", "sqlite", "users.", "integrityerror", "sqlalche") if word in text
         ]
         expect.that(
-            answer.status_code == 409 and not shown,
-            got=f"{answer.status_code} with {', '.join(shown) or answer.text}",
+            not shown,
+            got=f"409 with {', '.join(shown)}",
             expected="409 with a text for people",
             why="names of tables and statements help those who look for a hole, and nobody else",
             hint="raise UserExists, without the text of the database's error",
+            at=load("users.service").UserService.create,
             response=answer,
         )
 
@@ -255,8 +308,10 @@ class TestDuplicates:
             "why": "a client would be told to choose another name, again and again, while the server is broken",
             "hint": "catch IntegrityError only: you can explain no other exception",
         }
-        expect.status(await api.post(USERS, json=BOB), 500, **reason)
-        expect.status(await api.patch(f"{USERS}/{user_id}", json={"full_name": "Ada"}), 500, **reason)
+        service = load("users.service").UserService
+        expect.status(await api.post(USERS, json=BOB), 500, **reason, at=service.create)
+        answer = await api.patch(f"{USERS}/{user_id}", json={"full_name": "Ada"})
+        expect.status(answer, 500, **reason, at=service.update)
 
     async def test_the_hash(self, load, api, monkeypatch):
         """The hash of the password is stored, as before: by a sign-up and by a change"""
@@ -268,22 +323,28 @@ class TestDuplicates:
             load(name)
             monkeypatch.setattr(f"app.{name}.hash_password", hash_password, raising=False)
         user_id = await created(api, ADA)
+        service = load("users.service").UserService
         reason = {"why": "nobody could sign in with this password", "hint": "keep the lines about the hash"}
         for body, password in ((None, ADA["password"]), ({"password": "Another Horse"}, "Another Horse")):
+            reason["at"] = service.update if body else service.create
             if body is not None:
                 expect.status(await api.patch(f"{USERS}/{user_id}", json=body), 200, **reason)
             count = await count_users(load, api.sessions, hashed_password=f"hash of {password}")
             expect.equal(count, 1, did=f'the users with the hash of "{password}"', **reason)
 
-    async def test_the_app_goes_on(self, api):
+    async def test_the_app_goes_on(self, load, api):
         """After a 409 the next request works, and a change without a conflict too"""
         user_id = await created(api, ADA)
         await api.post(USERS, json=ADA)
-        reason = {"why": "a request with good data would fail", "hint": "return what user_crud returns"}
+        reason = {
+            "why": "a request with good data would fail",
+            "hint": "return what user_crud returns",
+            "at": load("users.service").UserService.update,
+        }
         answer = await api.patch(f"{USERS}/{user_id}", json={"full_name": "Ada Lovelace"})
         expect.status(answer, 200, **reason)
         expect.equal(expect.body(answer).get("full_name"), "Ada Lovelace", did="full_name in the answer", **reason)
-        expect.status(await api.post(USERS, json=BOB), 201, **reason)
+        await created(api, BOB)
 
 
 # ---------------------------------------------------------------------------------------------------------------- 6.3
@@ -353,7 +414,7 @@ class TestDomainErrors:
             expect.equal(got, (status, code, detail), did=f"{name}(): status_code, code, detail", **reason)
             expect.equal(str(error), detail, did=f"str({name}())", **reason)
 
-    async def test_conflict(self, api):
+    async def test_conflict(self, load, api):
         """A duplicate is a 409 with the code user_exists"""
         await created(api, ADA)
         error_body(
@@ -362,6 +423,7 @@ class TestDomainErrors:
             "user_exists",
             why="a program cannot tell this conflict from another one",
             hint='class UserExists(Conflict): with code = "user_exists"',
+            at=load("users.exceptions").UserExists,
         )
 
     async def test_not_found(self, load, api):
@@ -377,6 +439,7 @@ class TestDomainErrors:
             "user_not_found",
             why="a program cannot tell a missing user from a wrong address",
             hint='class UserNotFound(NotFound): with code = "user_not_found"',
+            at=load("users.exceptions").UserNotFound,
         )
 
     async def test_script(self, load, db):
@@ -395,25 +458,39 @@ class TestDomainErrors:
             expected="a UserExists",
             why="a script could not tell a taken name from any other error",
             hint="keep the names of the classes: the service raises them",
+            at=load("users.exceptions").UserExists,
         )
 
 
 # ---------------------------------------------------------------------------------------------------------------- 6.4
 
 
+@pytest.fixture
+def http_handler(load):
+    """The learner's answer for an HTTPException, for `at=`."""
+    return part_of(load, "core.handlers", "handle_http_exception")
+
+
+@pytest.fixture
+def validation_handler(load):
+    """The learner's answer for a malformed request, for `at=`."""
+    return part_of(load, "core.handlers", "validation_response")
+
+
 @exercise("6.4")
 class TestOneBody:
-    async def test_unknown_path(self, api):
+    async def test_unknown_path(self, api, http_handler):
         """An unknown path is a 404 with the code not_found"""
         error_body(
             await api.get("/api/v1/nowhere"),
             404,
             "not_found",
-            why="a client needs two ways to read errors, and has no id to ask about",
+            why="a client needs two ways to read errors, and cannot tell this one from others by its code",
             hint="in handle_http_exception: error_response(request, error.status_code, code, ...)",
+            at=http_handler,
         )
 
-    async def test_wrong_method(self, api):
+    async def test_wrong_method(self, api, http_handler):
         """A wrong method is a 405 with the code method_not_allowed, and keeps its header Allow"""
         answer = await api.put(USERS)
         error_body(
@@ -422,6 +499,7 @@ class TestOneBody:
             "method_not_allowed",
             why="a client cannot tell a wrong method from a wrong address",
             hint="CODES has a code for each status",
+            at=http_handler,
         )
         expect.header(
             answer,
@@ -429,9 +507,10 @@ class TestOneBody:
             "GET, POST",
             why="the standard asks for it: it says which methods there are",
             hint="hand `headers` on to error_response",
+            at=http_handler,
         )
 
-    async def test_any_http_exception(self, api):
+    async def test_any_http_exception(self, api, http_handler):
         """Any other HTTPException keeps status, text and headers, with the code http_error"""
 
         @api.app.get("/probe")
@@ -441,13 +520,37 @@ class TestOneBody:
         reason = {
             "why": "what a library wants to tell the client would be lost",
             "hint": 'CODES.get(error.status_code, "http_error"), str(error.detail), headers',
+            "at": http_handler,
         }
         answer = await api.get("/probe")
         body = error_body(answer, 418, "http_error", **reason)
         expect.equal(body["detail"], "short and stout", did="detail", **reason)
         expect.header(answer, "X-Tea", "green", **reason)
 
-    async def test_detail_is_text(self, api):
+    async def test_a_400_of_a_route(self, api, http_handler):
+        """A 400 that a route raises is no unreadable body: it keeps its text, with the code bad_request"""
+
+        @api.app.post("/probe")
+        async def probe(data: dict[str, str]) -> None:
+            raise HTTPException(400, "the shop is closed")
+
+        answer = await api.post("/probe", json={})
+        expect.status(
+            answer,
+            400,
+            why="the client would be told that its body cannot be read, and never hear the reason",
+            hint="keep the first lines of handle_http_exception as they are given",
+            at=http_handler,
+        )
+        reason = {
+            "why": "what the route wants to tell the client would be lost",
+            "hint": "take the code from CODES, and the text from error.detail",
+            "at": http_handler,
+        }
+        body = error_body(answer, 400, "bad_request", **reason)
+        expect.equal(body["detail"], "the shop is closed", did="detail", **reason)
+
+    async def test_detail_is_text(self, api, http_handler):
         """A detail that is no text becomes text"""
 
         @api.app.get("/probe")
@@ -460,19 +563,30 @@ class TestOneBody:
             "http_error",
             why="a client would have to look at the type before it can show the detail",
             hint="str(error.detail)",
+            at=http_handler,
         )
 
-    async def test_validation(self, api):
+    async def test_validation(self, api, validation_handler):
         """A malformed request is a 422 with the code validation_error, and errors names every field"""
-        reason = {
-            "why": "a person would repair one field, send again, and only then hear of the next",
-            "hint": 'error_response(request, 422, "validation_error", ..., errors=public): an entry for each fault',
-        }
-        body = error_body(await api.post(USERS, json={"email": "ada"}), 422, "validation_error", **reason)
+        body = error_body(
+            await api.post(USERS, json={"email": "ada"}),
+            422,
+            "validation_error",
+            why="a client would have to read this error in another way than all others",
+            hint='error_response(request, 422, "validation_error", a text of yours, errors=public)',
+            at=validation_handler,
+        )
         errors = body.get("errors")
         entries = [error for error in errors if isinstance(error, dict)] if isinstance(errors, list) else []
         fields = sorted(str(error["loc"][-1]) for error in entries if error.get("loc"))
-        expect.equal(fields, ["email", "password", "username"], did="the fields that errors names", **reason)
+        expect.equal(
+            fields,
+            ["email", "password", "username"],
+            did="the fields that errors names",
+            why="a person would repair one field, send again, and only then hear of the next",
+            hint="build the list in a loop over errors, an entry for each fault: errors=public",
+            at=validation_handler,
+        )
         for error in entries:
             expect.that(
                 isinstance(error.get("msg"), str) and isinstance(error.get("type"), str),
@@ -481,28 +595,30 @@ class TestOneBody:
                 expected="loc, msg and type",
                 why="a person reads msg, a program reads type",
                 hint='for key in ("loc", "msg", "type")',
+                at=validation_handler,
             )
 
-    async def test_the_password_stays_here(self, api):
+    async def test_the_password_stays_here(self, api, validation_handler):
         """A refused password is not in the answer"""
         for body in (ADA | {"password": "hunter2hunter2"}, [ADA | {"password": SECRET}]):
             answer = await api.post(USERS, json=body)
             reason = {
-                "why": "it would stand in the logs of every proxy on the way, and people use a password elsewhere too",
                 "hint": "build new dicts with loc, msg and type; leave input and ctx here",
+                "at": validation_handler,
             }
-            expect.status(answer, 422, **reason)
+            expect.status(answer, 422, why="a person would not hear what to change about the password", **reason)
             expect.that(
                 SECRET not in answer.text,
                 got=expect.shown(answer.text),
                 expected="an answer without the password",
+                why="it would stand in the logs of every proxy on the way, and people use a password elsewhere too",
                 response=answer,
                 **reason,
             )
 
-    async def test_unreadable(self, api):
+    async def test_unreadable(self, api, http_handler, validation_handler):
         """A body that is no JSON, or no text, is a 422 too"""
-        for content in (b"{", b'"\xff"', b""):
+        for content, at in ((b"{", validation_handler), (b'"\xff"', http_handler), (b"", validation_handler)):
             answer = await api.post(USERS, content=content, headers={"Content-Type": "application/json"})
             error_body(
                 answer,
@@ -510,9 +626,10 @@ class TestOneBody:
                 "validation_error",
                 why="a malformed request must look the same, however it is malformed",
                 hint="keep the lines that are given: they hand a 400 of the framework to validation_response",
+                at=at,
             )
 
-    async def test_half_a_character(self, api):
+    async def test_half_a_character(self, api, http_handler):
         """A detail that quotes half a character can be answered"""
 
         @api.app.get("/probe")
@@ -525,11 +642,16 @@ class TestOneBody:
             "http_error",
             why="some bytes in a request would be enough for a 500",
             hint="answer with error_response, which can write everything",
+            at=http_handler,
         )
 
-    async def test_own_errors(self, api):
-        """The errors of chapter 05 still come: 404 user_not_found, 409 user_exists"""
-        reason = {"why": "your own errors would lose their code", "hint": "leave handle_domain_error as it is"}
+    async def test_own_errors(self, load, api):
+        """Your own errors still come: 404 user_not_found, 409 user_exists"""
+        reason = {
+            "why": "your own errors would lose their code",
+            "hint": "leave handle_domain_error as it is",
+            "at": part_of(load, "core.handlers", "handle_domain_error"),
+        }
         await created(api, ADA)
         error_body(await api.get(f"{USERS}/987654"), 404, "user_not_found", **reason)
         error_body(await api.post(USERS, json=ADA), 409, "user_exists", **reason)
@@ -569,12 +691,30 @@ def message_of(record):
         return f"(the message cannot be built: {error})"
 
 
-def add_broken(app):
-    """Add a route with a bug."""
+def middleware_of(app):
+    """Return the learner's middleware, for `at=`; None where it has another name."""
+    found = [entry.cls for entry in app.user_middleware if entry.cls.__name__ == "RequestIdMiddleware"]
+    return found[0].__call__ if found else None
 
-    @app.get("/broken")
+
+async def visit_broken(api):
+    """Add a route with a bug, and visit it; return the answer."""
+
+    @api.app.get("/broken")
     async def broken() -> None:
         raise RuntimeError(f"cannot reach postgresql://admin:{SECRET}@db")
+
+    try:
+        return await api.get("/broken")
+    except AssertionError:  # the client's way to say that an app has sent nothing
+        raise expect.Wrong(
+            did="GET /broken, a route with a bug",
+            got="the app ended, and no answer was sent",
+            expected="500 Internal Server Error",
+            why="the client waits, and then hears that the connection broke",
+            hint="an answer is sent when it is called, and awaited: `await answer(scope, receive, send_with_id)`",
+            at=middleware_of(api.app),
+        ) from None
 
 
 def add_stream(app):
@@ -626,19 +766,18 @@ async def raw_get(app, path):
 class TestUnexpected:
     async def test_one_body(self, api):
         """An unexpected exception is a 500 with the body of every error, code internal_error"""
-        add_broken(api.app)
         error_body(
-            await api.get("/broken"),
+            await visit_broken(api),
             500,
             "internal_error",
             why="a client cannot read a bare text as JSON, and has no id to ask about",
             hint="await unexpected_error(Request(scope))(scope, receive, send_with_id)",
+            at=middleware_of(api.app),
         )
 
     async def test_nothing_leaks(self, api):
         """The body shows nothing of the exception"""
-        add_broken(api.app)
-        answer = await api.get("/broken")
+        answer = await visit_broken(api)
         shown = [word for word in (SECRET, "RuntimeError", "Traceback", "postgresql") if word in answer.text]
         expect.that(
             not shown and answer.status_code == 500,
@@ -646,28 +785,31 @@ class TestUnexpected:
             expected="500 without a word of the exception",
             why="messages of exceptions hold addresses, passwords and statements",
             hint="answer with unexpected_error, which has a text of its own",
+            at=middleware_of(api.app),
             response=answer,
         )
 
     async def test_log(self, api):
         """The log has one error with the request id, the path and the traceback"""
-        add_broken(api.app)
         with logged() as records:
-            answer = await api.get("/broken")
+            answer = await visit_broken(api)
         errors = [record for record in records if record.levelno >= logging.ERROR]
         reason = {
-            "why": "the client can tell you an id, and you find nothing under it",
             "hint": 'logger.exception("%s %s failed (request %s)", scope["method"], scope["path"], request_id)',
             "response": answer,
+            "at": middleware_of(api.app),
         }
-        expect.that(len(errors) == 1, got=f"{len(errors)} errors in the log", expected="one error", **reason)
+        lost = "the client can tell you an id, and you find nothing under it"
+        expect.that(len(errors) == 1, got=f"{len(errors)} errors in the log", expected="one error", why=lost, **reason)
         record, request_id = errors[0], answer.headers.get("X-Request-ID", "(no header)")
         text = f"{message_of(record)} {vars(record) if 'cannot be built' not in message_of(record) else ''}"
-        for what, word in (("request id", request_id), ("path", "/broken"), ("method", "GET")):
+        which = "you would not know which request it was that failed"
+        for what, word, why in (("request id", request_id, lost), ("path", "/broken", which), ("method", "GET", which)):
             expect.that(
                 word in text,
                 got=f"the message: {message_of(record)}",
                 expected=f"the {what}, {word}",
+                why=why,
                 **reason,
             )
         cause = record.exc_info[1] if record.exc_info else None
@@ -678,6 +820,7 @@ class TestUnexpected:
             why="you would know that it failed, and not where",
             hint="logger.exception in the except block adds the traceback; logger.error does not",
             response=answer,
+            at=middleware_of(api.app),
         )
 
     async def test_a_stream_breaks_off(self, open_api):
@@ -694,7 +837,7 @@ class TestUnexpected:
             expected="an exception, and the answers [200]",
             why="the client would take half of a file for the whole, or find a second answer inside the first",
             hint="after the log: `if started: raise`",
-            at=type(self)._middleware(api.app),
+            at=middleware_of(api.app),
         )
         expect.that(
             any(record.levelno >= logging.ERROR for record in records),
@@ -703,18 +846,15 @@ class TestUnexpected:
             expected="an error",
             why="nobody would ever hear of it",
             hint="log first, then look at `started`",
+            at=middleware_of(api.app),
         )
-
-    @staticmethod
-    def _middleware(app):
-        found = [entry.cls for entry in app.user_middleware if entry.cls.__name__ == "RequestIdMiddleware"]
-        return found[0].__call__ if found else None
 
     async def test_expected_errors(self, api):
         """Errors that the app means to give stay as they are, and are no errors in the log"""
         reason = {
             "why": "a client would hear that the server is broken, where the request was wrong",
             "hint": "leave the handlers alone: only what they did not handle arrives at the middleware",
+            "at": middleware_of(api.app),
         }
         with logged() as records:
             error_body(await api.get(f"{USERS}/987654"), 404, "user_not_found", **reason)
@@ -726,137 +866,209 @@ class TestUnexpected:
     async def test_success(self, api):
         """A request that works is answered as before, with its own request id"""
         first, second = await api.get("/health"), await api.get("/health")
-        expect.json(first, {"status": "ok"}, why="nothing would work any more", hint="change only the except block")
+        at = middleware_of(api.app)
+        expect.json(
+            first, {"status": "ok"}, why="nothing would work any more", hint="change only the except block", at=at
+        )
         expect.that(
             "X-Request-ID" in first.headers and first.headers["X-Request-ID"] != second.headers.get("X-Request-ID"),
             got="no id, or the same id twice",
             expected="an id of its own for each request",
+            why="the id that a client tells you would lead to nothing, or to somebody else's request",
+            hint="change only the except block",
             response=second,
+            at=at,
         )
 
 
 # ---------------------------------------------------------------------------------------------------------------- 6.6
 
 
-def replace_welcome(load, monkeypatch, welcome):
-    """Put a function in the place of send_welcome, wherever the router takes it from."""
+SIGNED_UP = {
+    "why": "a sign-up with good data would fail, or a client would not know that there is something new",
+    "hint": "keep the decorator as it is, and return the user, as before",
+}
+
+
+class Welcomes:
+    """Stands in the place of send_welcome: notes what it was given, and what was put on the list of tasks."""
+
+    def __init__(self):
+        self.given, self.tasks = [], []
+
+    async def meanwhile(self):
+        """Happen while a welcome is sent; a check puts its own function here."""
+
+    async def sign_up(self, client, at, body=ADA):
+        """Sign somebody up, and return the answer; a call where a function belongs is a wrong answer."""
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            answer = await client.post(USERS, json=body)
+        called = [
+            f"{self._kind(task)} on the list, which a call gave back" for task in self.tasks if not callable(task)
+        ]
+        for warning in caught:
+            if "'send_welcome' was never awaited" in str(warning.message):
+                called.append("send_welcome(…) was called, and nothing ran")
+            else:
+                warnings.warn(warning.message, stacklevel=1)
+        expect.that(
+            not called,
+            did="what create_user puts on the list of background tasks",
+            got=called[0] if called else "",
+            expected="the function send_welcome, and its argument",
+            why="FastAPI calls the function later; what a call gave back cannot be called, so nobody gets a welcome",
+            hint="pass the function and its arguments to add_task, do not call it: no brackets behind its name",
+            at=at,
+        )
+        return answer
+
+    @staticmethod
+    def _kind(task):
+        return "a coroutine" if inspect.iscoroutine(task) else repr(task)
+
+
+@pytest.fixture
+def welcomes(load, monkeypatch):
+    """A stand-in for send_welcome, wherever the router takes it from."""
+    seen, make = Welcomes(), BackgroundTask.__init__
+
+    async def send_welcome(*args, **values):
+        seen.given.extend([*args, *values.values()])
+        await seen.meanwhile()
+
+    def note(task, function, *args, **values):
+        seen.tasks.append(function)
+        if inspect.iscoroutine(function):
+            function.close()
+        make(task, function, *args, **values)
+
+    send_welcome.__qualname__ = "send_welcome"  # a warning says this name, and not one of the checks
     for name in ("users.notifications", "users.router"):
         load(name)
-        monkeypatch.setattr(f"app.{name}.send_welcome", welcome, raising=False)
+        monkeypatch.setattr(f"app.{name}.send_welcome", send_welcome, raising=False)
+    monkeypatch.setattr(BackgroundTask, "__init__", note)
+    return seen
+
+
+@pytest.fixture
+def route(load):
+    """The learner's create_user, for `at=`."""
+    return load("users.router").create_user
 
 
 @exercise("6.6")
 class TestAfterTheCommit:
-    async def test_after_the_commit(self, load, open_api, monkeypatch):
+    async def test_after_the_commit(self, load, open_api, welcomes, route):
         """When the welcome is sent, another session can see the user already"""
         seen = []
         async with open_api(RACE) as api:
 
-            async def look(*_args, **_values):
+            async def look():
                 seen.append(await count_users(load, api.sessions, username="ada"))
 
-            replace_welcome(load, monkeypatch, look)
-            answer = await api.post(USERS, json=ADA)
+            welcomes.meanwhile = look
+            answer = await welcomes.sign_up(api, route)
             for _ in range(10):  # a task of its own, if the learner made one, needs a moment
                 await asyncio.sleep(0 if seen else 0.01)
-        expect.status(answer, 201, why="a good request would fail", hint="return the user, as before")
+        expect.status(answer, 201, **SIGNED_UP, at=route)
         expect.equal(
             seen,
             [1],
             did="the users that the welcome sees, one number for each welcome",
-            why="a task that looks the user up would find nobody, or no welcome is sent at all",
+            why="a task that looks the user up would find nobody; or no welcome is sent at all, or more than one",
             hint="background.add_task(send_welcome, user.id): it runs after the commit and the answer",
-            at=load("users.router").create_user,
+            at=route,
         )
 
-    async def test_the_id(self, load, api, monkeypatch):
+    async def test_the_id(self, api, welcomes, route):
         """The welcome gets the id of the new user, and nothing else"""
-        given = []
-
-        async def remember(*args, **values):
-            given.extend([*args, *values.values()])
-
-        await created(api, BOB)
-        replace_welcome(load, monkeypatch, remember)
-        user_id = expect.body(await api.post(USERS, json=ADA)).get("id")
+        await welcomes.sign_up(api, route, BOB)
+        welcomes.given.clear()
+        answer = await welcomes.sign_up(api, route)
+        expect.status(answer, 201, **SIGNED_UP, at=route)
         expect.equal(
-            given,
-            [user_id],
+            welcomes.given,
+            [expect.body(answer).get("id")],
             did="what send_welcome was given",
-            why="the session is closed by then: an object from it cannot load anything, and may be out of date",
+            why="it must know who is welcomed, and an object of a session that is closed may be out of date",
             hint="background.add_task(send_welcome, user.id): a plain number",
-            at=load("users.router").create_user,
+            at=route,
         )
 
-    async def test_a_failed_commit(self, load, api, monkeypatch):
+    async def test_a_failed_commit(self, load, api, welcomes, route):
         """When the commit fails, no welcome is sent"""
-        given = []
-
-        async def remember(user_id):
-            given.append(user_id)
-
-        replace_welcome(load, monkeypatch, remember)
         with full_disk():
-            answer = await api.post(USERS, json=ADA)
-        expect.status(answer, 500, **LOST)
+            answer = await welcomes.sign_up(api, route)
+        expect.status(answer, 500, **lost(load))
         expect.equal(
-            given,
+            welcomes.given,
             [],
             did="the welcomes that were sent, when the commit failed",
             why="somebody who is no user would get a welcome",
             hint="do not call send_welcome in the route; put it on the list of background tasks",
-            at=load("users.router").create_user,
+            at=route,
         )
 
-    async def test_a_conflict(self, load, api, monkeypatch):
+    async def test_a_conflict(self, load, api, welcomes, route):
         """For a name that is taken no welcome is sent"""
-        given = []
+        await welcomes.sign_up(api, route)
+        welcomes.given.clear()
+        expect_taken(load, await welcomes.sign_up(api, route))
+        expect.equal(
+            welcomes.given,
+            [],
+            did="the welcomes that were sent for a 409",
+            why="somebody would be welcomed a second time, by a request that failed",
+            hint="add the task after service.create",
+            at=route,
+        )
 
-        async def remember(user_id):
-            given.append(user_id)
-
-        await created(api, ADA)
-        replace_welcome(load, monkeypatch, remember)
-        expect.status(await api.post(USERS, json=ADA), 409, **TAKEN)
-        expect.equal(given, [], did="the welcomes that were sent for a 409", hint="add the task after service.create")
-
-    async def test_the_client_does_not_wait(self, load, open_api, connect, monkeypatch):
+    async def test_the_client_does_not_wait(self, open_api, connect, welcomes, route):
         """The answer is sent before the welcome"""
         order = []
 
-        async def welcome(*_args, **_values):
+        async def note():
             order.append("welcome")
 
-        replace_welcome(load, monkeypatch, welcome)
+        welcomes.meanwhile = note
         async with open_api() as api:
 
             async def watched(scope, receive, send):
-                async def note(message):
+                async def pass_on(message):
                     if message["type"] == "http.response.body":
                         order.append("answer")
                     await send(message)
 
-                await api.app(scope, receive, note)
+                await api.app(scope, receive, pass_on)
 
-            async with connect(watched, lifespan=False) as client:
-                answer = await client.post(USERS, json=ADA, headers=dict(api.headers))
-        expect.status(answer, 201, why="a good request would fail", hint="return the user, as before")
+            async with connect(watched, raise_app_exceptions=False, lifespan=False) as client:
+                client.headers.update(api.headers)
+                answer = await welcomes.sign_up(client, route)
+        expect.status(answer, 201, **SIGNED_UP, at=route)
         expect.equal(
             order,
             ["answer", "welcome"],
             did="the order of the answer and the welcome",
             why="people would wait for the mail server",
             hint="background.add_task: FastAPI runs the task when the answer is out",
-            at=load("users.router").create_user,
+            at=route,
         )
 
-    async def test_same_answer(self, load, api):
+    async def test_same_answer(self, api, route):
         """The answer is the same as before: 201, the public fields, and 409 in the documentation"""
         answer = await api.post(USERS, json=ADA)
-        expect.status(answer, 201, why="a client reads 201 as: there is something new", hint="keep the decorator")
+        expect.status(answer, 201, **SIGNED_UP, at=route)
         body = expect.body(answer)
         got = (body.get("username"), "hashed_password" in body) if isinstance(body, dict) else body
-        expect.equal(got, ("ada", False), did="username, and whether a hash is shown", hint="keep response_model")
+        expect.equal(
+            got,
+            ("ada", False),
+            did="the answer: username, and whether a hash is shown",
+            why="a client would miss what it had before, or read what nobody may see",
+            hint="keep response_model",
+            at=route,
+        )
         paths = (await api.get("/api/v1/openapi.json")).json().get("paths", {})
         responses = paths.get(USERS, {}).get("post", {}).get("responses", {})
         expect.that(
@@ -866,5 +1078,5 @@ class TestAfterTheCommit:
             expected="409 among them",
             why="who writes a client would not know that a name can be taken",
             hint="keep responses=error_responses(409) in the decorator",
-            at=load("users.router").create_user,
+            at=route,
         )

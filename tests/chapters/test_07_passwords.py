@@ -14,9 +14,10 @@ from workbook.checks import exercise
 
 HORSE = "Correct horse"
 CHEAP = 4
-NO_BYPASS = "two people could use two passwords for one account"
+NO_BYPASS = "another password than the right one would open the account"
 LISTS_USERS = "a stranger could find out by a clock who has an account"
 NO_CRASH = "the sign-in would answer with a 500"
+NOBODY = "only the right password for a stored hash may open an account"
 
 
 def cheaply(security):
@@ -33,11 +34,11 @@ def cheaply(security):
         context.update(bcrypt__rounds=CHEAP)
     except ValueError as error:  # other settings of the cost stand beside it
         raise expect.Wrong(
-            did=f"pwd_context.update(bcrypt__rounds={CHEAP})",
+            did=f"pwd_context.update(bcrypt__rounds={CHEAP}), as tests do to be fast",
             got=f"a ValueError: {error}",
             expected="one setting of the cost, which tests can lower",
-            why="whoever runs this app must be able to change the cost in one place",
-            hint="keep the name: `bcrypt__rounds=12`",
+            why="each test that signs somebody in would pay the full cost, and the tests would take minutes",
+            hint="set the cost by bcrypt__rounds alone, as the given line does; take any other setting of it away",
         ) from None
     return security
 
@@ -46,6 +47,22 @@ def cheaply(security):
 def security(load):
     """The learner's `app.core.security`, at the lowest cost."""
     return cheaply(load("core.security"))
+
+
+@pytest.fixture
+def dearer(security):
+    """The learner's module after the cost rose from 4 to 5."""
+    security.pwd_context.update(bcrypt__rounds=CHEAP + 1)
+    yield security
+    security.pwd_context.update(bcrypt__rounds=CHEAP)
+
+
+async def warmed(load):
+    """Import the learner's `app.core.security` anew, at the lowest cost, and warm it up."""
+    security = cheaply(load.fresh("core.security"))
+    why = "the app would not start, or the first unknown user would wait longer than others"
+    await finished(security.warm_up_hashing(), "await warm_up_hashing()", why, "", security.warm_up_hashing)
+    return security
 
 
 class Work:
@@ -127,6 +144,8 @@ def hint_for(error, stored):
     """Say what usually is behind an exception of check_hash."""
     if "could not be identified" in str(error) and str(stored).startswith("$2"):
         return "verify takes the password first, then the stored hash"
+    if "not None" in str(error):
+        return "ask whether hashed_password is None before anything else reads it"
     if "could not be identified" in str(error):
         return "ask pwd_context.identify(hashed_password): it returns None for a text that is no hash"
     if "72 bytes" in str(error):
@@ -134,7 +153,7 @@ def hint_for(error, stored):
     if "surrogates" in str(error):
         return "call refuse_unstorable before you count bytes: half of a character has none"
     if "NULL" in str(error):
-        return "a NUL cannot be hashed either: refuse_unstorable knows it"
+        return "a NUL cannot be hashed: let can_be_hashed ask refuse_unstorable, and the guard clause can_be_hashed"
     return "check_hash answers for every text; return (False, None) for one that cannot be compared"
 
 
@@ -146,7 +165,9 @@ def pair_of(answer, did, at):
         got=repr(answer),
         expected="a pair such as (True, None)",
         why="the caller takes it apart: `valid, new_hash = ...`",
-        hint="return two values with a comma: `return pwd_context.verify(...), None`",
+        hint="return two values with a comma: `return pwd_context.verify(...), None`"
+        if answer is not None
+        else "the function ends without a `return`: return the pair",
         at=at,
     )
     expect.that(
@@ -154,6 +175,7 @@ def pair_of(answer, did, at):
         did=did,
         got=f"a {type(answer[0]).__name__} in the first place",
         expected="True or False in the first place",
+        why="the caller asks `if valid`, and a pair or a text counts as true",
         hint="return what passlib says: True or False",
         at=at,
     )
@@ -186,41 +208,70 @@ def expect_answer(security, password, stored, valid, *, why, hint):
 
 async def hashed_by(security, password):
     """Return what the learner's hash_password gives; what is no text is a wrong answer."""
-    awaited = security.hash_password(password)
+    did, at = "await hash_password(password)", security.hash_password
+    why = "the row of the user would get something that is no hash, and nobody could sign in"
+    found = await finished(
+        security.hash_password(password), did, why, ", and behind it, with a comma, the password", at
+    )
+    expect.that(
+        isinstance(found, str), did=did, got=repr(found), expected="a text", why=why, hint="return the hash", at=at
+    )
+    return found
+
+
+async def finished(awaited, did, why, arguments, at):
+    """Return the result of a call; what a thread cannot run, and a coroutine as the result, are wrong answers."""
     expect.that(
         inspect.isawaitable(awaited),
-        did="hash_password(password)",
-        got=f"a {type(awaited).__name__}",
-        expected="something to await: hash_password is an async function",
-        why="UserService says `await hash_password(...)`",
-        hint="write `async def hash_password`",
-        at=security.hash_password,
+        did=did,
+        got=f"a {type(awaited).__name__}, which nobody can await",
+        expected=f"something to await: {at.__name__} is an async function",
+        why="who calls it says `await`, and would get a TypeError",
+        hint=f"write `async def {at.__name__}`",
+        at=at,
     )
-    return text_of(await awaited, security.hash_password, "await hash_password(password)")
-
-
-def text_of(found, at, did):
-    """Return a text; a coroutine in its place is a wrong answer of its own."""
+    try:
+        found = await awaited
+    except TypeError as error:
+        if "not callable" not in str(error):
+            raise
+        raise expect.Wrong(
+            did=did,
+            got=f"a TypeError: {error}",
+            expected="a thread that is given a function to call",
+            why="with brackets the slow work is done here, on the event loop, and the thread gets only its result",
+            hint=f"hand over the function's name without brackets{arguments}",
+            at=at,
+        ) from None
     if inspect.iscoroutine(found):
         found.close()
         raise expect.Wrong(
             did=did,
             got="a coroutine",
             expected="the finished result",
-            why="the row of the user would get an object that no database can store",
+            why=why,
             hint="put `await` before asyncio.to_thread(...)",
             at=at,
         )
-    expect.that(isinstance(found, str), did=did, got=repr(found), expected="a text", hint="return the hash", at=at)
     return found
 
 
 async def verified(security, password, stored):
     """Call the learner's verify_password, and return its pair."""
     did, at = f"await verify_password({expect.shown(password)}, ...)", security.verify_password
-    answer = await security.verify_password(password, stored)
-    if inspect.iscoroutine(answer):
-        text_of(answer, at, did)
+    awaited = security.verify_password(password, stored)
+    arguments = ", and behind it, with commas, the password and the stored hash"
+    try:
+        answer = await finished(awaited, did, NO_CRASH, arguments, at)
+    except ValueError as error:  # what passlib raises
+        raise expect.Wrong(
+            did=did,
+            got=f"it raised {type(error).__name__}: {error}",
+            expected="a pair, such as (False, None)",
+            why=NO_CRASH,
+            hint=hint_for(error, stored).replace("verify takes", "check_hash takes"),
+            at=at,
+        ) from None
     return pair_of(answer, did, at)
 
 
@@ -275,7 +326,7 @@ class TestHash:
             got=cost,
             expected="12 or more",
             why="each step less makes the thief twice as fast",
-            hint="write 12 behind bcrypt__rounds",
+            hint="write 12 behind bcrypt__rounds, in the line of pwd_context",
             at=security.hash_password,
         )
 
@@ -364,7 +415,7 @@ def expect_free(patient, did, at):
         did=f"{did}, and meanwhile a second task",
         got="the second task had to wait until bcrypt was done" if patient.waited else "bcrypt never ran",
         expected="the second task goes on while bcrypt works",
-        why="each sign-in would stop every request of every user for 0.2 s",
+        why="each sign-in would stop every request of every user for 0.2 to 0.4 s",
         hint="run it in a thread and wait with await: `await asyncio.to_thread(function, argument)`",
         at=at,
     )
@@ -415,11 +466,12 @@ class TestOffTheLoop:
         """verify_password returns what check_hash returns"""
         asked = []
 
-        def spy(password, hashed_password):
+        def check_hash(password, hashed_password):
             asked.append((password, hashed_password))
             return True, "a better hash"
 
-        monkeypatch.setattr(inspect.getmodule(security.verify_password), "check_hash", spy)
+        check_hash.__qualname__ = "check_hash"  # for the message of an exception
+        monkeypatch.setattr(inspect.getmodule(security.verify_password), "check_hash", check_hash)
         stored = hash_of("Another horse")
         answer = await verified(security, HORSE, stored)
         expect.equal(
@@ -490,7 +542,7 @@ class TestLongPasswords:
                     typed,
                     hash_of(right),
                     valid,
-                    why="people with a long password could not sign in",
+                    why="people with a long password could not sign in" if valid else NO_BYPASS,
                     hint="is_too_long is False up to 72 bytes; then compare as before",
                 )
 
@@ -515,7 +567,7 @@ def cases():
 
 def expect_one_run(security, work, who, password, stored):
     """Expect the answer (False, None), for one run of bcrypt at the cost of today."""
-    expect_answer(security, password, stored, False, why=NO_CRASH, hint="return pwd_context.dummy_verify(), None")
+    expect_answer(security, password, stored, False, why=NOBODY, hint="return pwd_context.dummy_verify(), None")
     costs = work.of(check, security, password, stored)[1]
     expect.that(
         costs == [CHEAP],
@@ -544,8 +596,7 @@ class TestEqualWork:
 
     async def test_every_answer_costs_the_same(self, load, work):
         """Unknown user, wrong password, too long a password: each costs one run of bcrypt"""
-        security = cheaply(load.fresh("core.security"))
-        await security.warm_up_hashing()
+        security = await warmed(load)
         for who, password, stored in cases():
             expect_one_run(security, work, who, password, stored)
 
@@ -564,8 +615,7 @@ class TestEqualWork:
 
     async def test_the_first_unknown_user(self, load, work):
         """After warm_up_hashing the first unknown user costs one run, not two"""
-        security = cheaply(load.fresh("core.security"))
-        await security.warm_up_hashing()
+        security = await warmed(load)
         costs = work.of(check, security, HORSE, None)[1]
         expect.equal(
             costs,
@@ -578,9 +628,8 @@ class TestEqualWork:
 
     async def test_nobody_gets_in_by_the_dummy(self, load, work):
         """No password opens the account of nobody, not even the one inside the made-up hash"""
-        security = cheaply(load.fresh("core.security"))
         work.texts.clear()
-        await security.warm_up_hashing()
+        security = await warmed(load)
         check(security, HORSE, None)
         for text in {one.decode(errors="replace") for one in work.texts}:
             expect_answer(
@@ -594,8 +643,7 @@ class TestEqualWork:
 
     async def test_warming_up_leaves_the_loop_free(self, load, patient):
         """While warm_up_hashing works, the event loop goes on"""
-        security = cheaply(load.fresh("core.security"))
-        await security.warm_up_hashing()
+        security = await warmed(load)
         if patient.waited:
             expect_free(patient, "await warm_up_hashing()", security.warm_up_hashing)
 
@@ -605,13 +653,6 @@ class TestEqualWork:
 
 @exercise("7.5")
 class TestBetterHash:
-    @pytest.fixture
-    def dearer(self, security):
-        """The learner's module after the cost rose from 4 to 5."""
-        security.pwd_context.update(bcrypt__rounds=CHEAP + 1)
-        yield security
-        security.pwd_context.update(bcrypt__rounds=CHEAP)
-
     def test_a_hash_of_today(self, security):
         """The right password for a hash of today's cost gives (True, None)"""
         got = check(security, HORSE, hash_of(HORSE))
@@ -676,15 +717,23 @@ class TestBetterHash:
     async def test_verify_password_hands_it_on(self, dearer):
         """verify_password hands the new hash on"""
         _, new = await verified(dearer, HORSE, hash_of(HORSE))
-        expect.that(
-            isinstance(new, str) and fits(HORSE, new),
+        expect_new_hash(
+            new,
             did="await verify_password(the right password, a cheaper hash), the second place",
-            got=expect.shown(new),
-            expected="a new hash of the same password",
             why="the sign-in would have nothing to store",
             hint="verify_password returns the whole pair of check_hash",
             at=dearer.verify_password,
         )
+
+
+def expect_new_hash(new, **reason):
+    """Expect the second place of the pair to be a new hash of the right password."""
+    expect.that(
+        isinstance(new, str) and fits(HORSE, new),
+        got=expect.shown(new),
+        expected="a new hash of the same password",
+        **reason,
+    )
 
 
 # ---------------------------------------------------------------------------------------------------------------- 7.6
@@ -693,6 +742,7 @@ class TestBetterHash:
 HOSTILE = {
     "with a NUL": ("Correct\x00horse", "\x00", HORSE + "\x00", "a" * 71 + "\x00"),
     "with half of a character": ("\ud800", HORSE + "\udfff", "\ud83d" + HORSE),
+    "of more than 72 bytes": ("É" * 37, "a" * 73, HORSE + " " * 60),
 }
 NO_HASHES = ("!", "", "*", "$1$salt$unknown", HORSE)
 
@@ -700,25 +750,38 @@ NO_HASHES = ("!", "", "*", "$1$salt$unknown", HORSE)
 @exercise("7.6")
 class TestHostileInput:
     def test_can_be_hashed(self, security):
-        """can_be_hashed refuses a NUL and half of a character, and still takes every whole one"""
-        for password in (HORSE, "🙂 Correct horse", "Größe", "\ud7ff\ue000", "tab\tand\nline", "a" * 72):
-            self.expect_can(security, password, True)
-        for password in [one for many in HOSTILE.values() for one in many] + ["a" * 73]:
-            self.expect_can(security, password, False)
+        """can_be_hashed refuses a NUL, half of a character and more than 72 bytes, and takes everything else"""
+        for password in (HORSE, "🙂 Correct horse", "Größe", "\ud7ff\ue000", "tab\tand\nline", "a" * 72, "É" * 36, ""):
+            self.expect_can(security, password, True, self.hint_for_a_good_one)
+        for kind, hint in {
+            "with a NUL": "return False for a NUL too: refuse_unstorable knows it",
+            "with half of a character": "return False for half of a character too: refuse_unstorable knows it",
+            "of more than 72 bytes": "ask is_too_long as well: it counts bytes, and not characters",
+        }.items():
+            for password in HOSTILE[kind]:
+                self.expect_can(security, password, False, lambda _got, hint=hint: hint)
 
     @staticmethod
-    def expect_can(security, password, expected):
+    def hint_for_a_good_one(got):
+        if got is None:
+            return "the function ends without a `return`: refuse_unstorable has raised nothing, so ask is_too_long"
+        if isinstance(got, str):
+            return "refuse_unstorable returns the text, no bool: call it, and return what is_too_long says"
+        last = "refuse_unstorable returns the text, no bool"
+        return f"return True for all that can be hashed, also for 🙂: mind a `not`; {last}"
+
+    @staticmethod
+    def expect_can(security, password, expected, hint_of):
         try:
-            got, hint = security.can_be_hashed(password), "return False for a NUL too: refuse_unstorable knows it"
+            got = security.can_be_hashed(password)
+            shown, hint = repr(got), "" if got is expected else hint_of(got)
         except ValueError as error:
-            got = type(error).__name__
+            got, shown = error, f"it raised {type(error).__name__}"
             hint = "call refuse_unstorable inside try, and return False for its ValueError; count bytes after that"
-        if expected and got is not True:
-            hint = "return True for every password that can be hashed; refuse_unstorable returns the text, no bool"
         expect.that(
             got is expected,
             did=f"can_be_hashed({expect.shown(password)})",
-            got=repr(got) if isinstance(got, bool) else f"it raised {got}" if isinstance(got, str) else repr(got),
+            got=shown,
             expected=str(expected),
             why="people could not sign in" if expected else "bcrypt cannot hash it, so nobody can have it",
             hint=hint,
@@ -726,7 +789,7 @@ class TestHostileInput:
         )
 
     def test_hostile_passwords_are_wrong(self, security):
-        """A password with a NUL, or with half of a character, is wrong, also when the rest is right"""
+        """A password with a NUL, half of a character or too many bytes is wrong, also when the rest is right"""
         for password in [one for many in HOSTILE.values() for one in many]:
             expect_answer(
                 security,
@@ -760,8 +823,7 @@ class TestHostileInput:
 
     async def test_hostile_input_costs_the_same(self, load, work):
         """Each of these answers costs one run of bcrypt"""
-        security = cheaply(load.fresh("core.security"))
-        await security.warm_up_hashing()
+        security = await warmed(load)
         hashed = hash_of(HORSE)
         for who, passwords in HOSTILE.items():
             expect_one_run(security, work, f"a password {who}", passwords[0], hashed)
@@ -778,31 +840,25 @@ class TestHostileInput:
                 True,
                 did=f"await verify_password({expect.shown(password)}, its own hash), the first place",
                 why="nobody could sign in any more",
-                hint="only a text that cannot be compared ends in the guard clause",
+                hint="only what cannot be compared ends in the guard clause; identify is asked about the stored text",
                 at=security.check_hash,
             )
 
-    async def test_cheap_hashes_still_rise(self, security):
+    def test_cheap_hashes_still_rise(self, dearer):
         """A cheap hash is still replaced when the password is right, and only then"""
-        security.pwd_context.update(bcrypt__rounds=CHEAP + 1)
-        try:
-            _, new = check(security, HORSE, hash_of(HORSE))
-            expect_answer(
-                security,
-                "Wrong horse",
-                hash_of(HORSE),
-                False,
-                why="the caller stores the new hash, and the wrong password becomes the right one",
-                hint="keep the last lines of exercise 7.5: a new hash only `if valid`",
-            )
-        finally:
-            security.pwd_context.update(bcrypt__rounds=CHEAP)
-        expect.that(
-            isinstance(new, str) and fits(HORSE, new),
+        _, new = check(dearer, HORSE, hash_of(HORSE))
+        expect_new_hash(
+            new,
             did="check_hash(the right password, a cheaper hash), the second place",
-            got=expect.shown(new),
-            expected="a new hash of the same password",
             why="the hashes of old users would stay cheap for ever",
             hint="keep the last lines of exercise 7.5: better_hash(password, hashed_password)",
-            at=security.check_hash,
+            at=dearer.check_hash,
+        )
+        expect_answer(
+            dearer,
+            "Wrong horse",
+            hash_of(HORSE),
+            False,
+            why="the caller stores the new hash, and the wrong password becomes the right one",
+            hint="keep the last lines of exercise 7.5: a new hash only `if valid`",
         )

@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -24,6 +25,7 @@ LONGEST = 4096
 LIBRARY = (JOSEError, ValueError, TypeError, KeyError, OverflowError, RecursionError)
 A_500 = "any stranger could turn a request into a 500"
 ANYBODY = "a stranger could be anybody"
+NOT_YOURS = "your app never writes such a claim: the token is not yours"
 
 
 # ------------------------------------------------------------------------------------------------- tokens made by hand
@@ -233,7 +235,8 @@ class TestCreate:
             token = create(security, key=key)
             header, _ = parts_of(token, "create_token(…)", security.create_token)
             at = security.create_token
-            expect.equal(header, HEADER, did="the header of a token", hint="pass algorithm=ALGORITHM", at=at)
+            why = "the token says how it is to be checked, and nobody who knows HS256 only could check it"
+            expect.equal(header, HEADER, did="the header of a token", why=why, hint="pass algorithm=ALGORITHM", at=at)
             signed, _, signature = token.rpartition(".")
             expect.equal(
                 signature,
@@ -266,7 +269,9 @@ class TestCreate:
                     claims.get(name),
                     value,
                     did=f"create_token(key, TokenType.{kind.upper()}, …), the claim {name}",
-                    why="chapter 09 finds a session and its newest token by these ids",
+                    why="one kind of token could stand in for the other"
+                    if name == "type"
+                    else "chapter 09 finds a session and its newest token by these ids",
                     hint="take it from the arguments: token_type.value, jti, session_id",
                     at=security.create_token,
                 )
@@ -387,7 +392,8 @@ class TestDecode:
         for name, value in bad:
             hint = f"give the field {name} of TokenClaims the rule of the table"
             what = f"a token with {name} {expect.shown(value)}"
-            refuses(security, forge(claims_of(**{name: value})), what, why="it would fail later, as a 500", hint=hint)
+            why = "no user has this id: a query for it would fail later, as a 500" if name == "sub" else NOT_YOURS
+            refuses(security, forge(claims_of(**{name: value})), what, why=why, hint=hint)
 
     def test_the_bounds(self, security):
         """The first and the last possible user are accepted"""
@@ -596,6 +602,32 @@ WEAK = (
 )
 
 
+RULES = {
+    "missing": "ask `if not secret` first",
+    "32 bytes": "count bytes with len(secret.encode())",
+    "10 different": "count the different characters with len(set(secret))",
+    "placeholder": "look for each word of PLACEHOLDERS inside secret.lower()",
+}
+
+
+def expect_the_key_is_read(config, monkeypatch):
+    """Expect that refuse_unsafe, if it asks weak_secret_reason, asks about the key itself."""
+    asked = []
+    with monkeypatch.context() as patch:
+        patch.setattr("app.core.config.weak_secret_reason", asked.append, raising=False)
+        with suppress(ValueError):
+            config.Settings(stage="production", secret_key=KEY)
+    expect.that(
+        all(secret == KEY for secret in asked),
+        did="the calls of weak_secret_reason in refuse_unsafe",
+        got=f"weak_secret_reason({asked[0]!r})" if asked else "",
+        expected="a call with the text of the key",
+        why="str() makes ten stars of every SecretStr: all keys look alike, and anybody can sign a token with stars",
+        hint="a SecretStr gives out its text in one way only: get_secret_value()",
+        at=config.Settings.refuse_unsafe,
+    )
+
+
 @exercise("8.5")
 class TestSecrets:
     def test_strong_keys(self, load):
@@ -622,12 +654,13 @@ class TestSecrets:
                 got=repr(found),
                 expected=f"a text that contains {says!r}",
                 why="a stranger finds such a key with a list, and signs tokens as your admin",
-                hint="four guard clauses in the order of the table; the first that is true counts",
+                hint=f"{RULES[says]}; of all rules that are broken, the first of the table counts",
                 at=config.weak_secret_reason,
             )
 
-    def test_production(self, load):
+    def test_production(self, load, monkeypatch):
         """In staging and production a weak key is refused: the message names SECRET_KEY and the reason, not the key"""
+        expect_the_key_is_read(load("core.config"), monkeypatch)
         model = load("core.config").Settings
         for stage in ("staging", "production"):
             for secret, says in WEAK:
@@ -666,8 +699,9 @@ class TestSecrets:
             ):
                 model(stage="production", secret_key="dev", cors_origins="*", debug=True)
 
-    def test_what_still_starts(self, load):
+    def test_what_still_starts(self, load, monkeypatch):
         """A strong key starts everywhere, and a weak one still starts in development"""
+        expect_the_key_is_read(load("core.config"), monkeypatch)
         model = load("core.config").Settings
         cases = [(stage, secret) for stage in ("staging", "production") for secret in STRONG]
         for stage, secret in [*cases, ("development", "dev"), ("development", KEY)]:
@@ -758,7 +792,14 @@ class TestPartner:
         """The access token of sign_in(7, key) gives 7"""
         for user_id in (7, 123456):
             pair = signed_in(partner, user_id)
-            expect.equal(pair["token_type"], "bearer", did=f'sign_in({user_id}, key)["token_type"]', at=partner.sign_in)
+            expect.equal(
+                pair["token_type"],
+                "bearer",
+                did=f'sign_in({user_id}, key)["token_type"]',
+                why="the partner's program reads there how it must send the token",
+                hint="keep the entry token_type as it is",
+                at=partner.sign_in,
+            )
             expect.equal(
                 read_by(partner, "current_user_id", pair["access_token"], "its access token"),
                 user_id,
@@ -771,24 +812,51 @@ class TestPartner:
     def test_what_a_pair_says(self, partner):
         """Both tokens carry the six claims, ids of their own, and live 30 minutes and 14 days"""
         pair, now = signed_in(partner), int(time.time())
-        lives = {"access": 30 * 60, "refresh": 14 * 24 * 60 * 60}
+        lives = {
+            "access": (30 * 60, "an access token must end soon, because nobody can call it back"),
+            "refresh": (
+                14 * 24 * 60 * 60,
+                "people would have to sign in too often, or a stolen token would live too long",
+            ),
+        }
         ids, at = set(), partner.sign_in
-        for kind, life in lives.items():
+        for kind, (life, why) in lives.items():
             did = f'the claims of sign_in(7, key)["{kind}_token"]'
             _, claims = parts_of(pair[f"{kind}_token"], did, at)
-            expect.equal(sorted(CLAIMS & set(claims)), sorted(CLAIMS), did=did, hint="make it with create_token", at=at)
-            expect.equal(claims["type"], kind, did=f"{did}, type", hint="give each token its own TokenType", at=at)
+            expect.equal(
+                sorted(CLAIMS & set(claims)),
+                sorted(CLAIMS),
+                did=did,
+                why="a claim that is missing is not checked",
+                hint="make it with create_token",
+                at=at,
+            )
+            expect.equal(
+                claims["type"],
+                kind,
+                did=f"{did}, type",
+                why="one token could stand in for the other",
+                hint="give each token its own TokenType",
+                at=at,
+            )
             expect.that(
                 type(claims["exp"]) is int and abs(claims["exp"] - now - life) <= 5,
                 did=f"{did}, exp",
                 got=repr(claims["exp"]),
                 expected=f"{now + life}, which is {life:,} seconds from now",
-                why="an access token must end soon, because nobody can call it back",
+                why=why,
                 hint="utc_now() + timedelta(minutes=30), and timedelta(days=14)",
                 at=at,
             )
             ids.add(claims["jti"])
-        expect.equal(len(ids), 2, did="the ids (jti) of both tokens", hint="call new_token_id() for each token", at=at)
+        expect.equal(
+            len(ids),
+            2,
+            did="the number of different ids (jti) of both tokens",
+            why="chapter 09 calls one token back by its id, and would hit both",
+            hint="call new_token_id() for each token",
+            at=at,
+        )
 
     def test_the_key_is_required(self, partner):
         """None of the three functions has a key of its own: without one the call is a TypeError"""
@@ -813,9 +881,24 @@ class TestPartner:
             did, at = f"refresh(the refresh token of sign_in({user_id}, key), key)", partner.refresh
             new = pair_of(partner, partner.refresh, old["refresh_token"], KEY, did=did)
             found = read_by(partner, "current_user_id", new["access_token"], "the new access token")
-            expect.equal(found, user_id, did=f"{did}, whose access token", hint="pass the subject on", at=at)
+            expect.equal(
+                found,
+                user_id,
+                did=f"{did}, whose access token",
+                why="somebody would go on as another person, or not at all",
+                hint="pass the subject on",
+                at=at,
+            )
             for name in ("access_token", "refresh_token"):
-                expect.that(new[name] != old[name], did=did, got=f"the old {name}", expected="a new one", at=at)
+                expect.that(
+                    new[name] != old[name],
+                    did=did,
+                    got=f"the old {name}",
+                    expected="a new one",
+                    why="the old one ends soon, and is no help",
+                    hint="sign a new pair: call sign_in",
+                    at=at,
+                )
 
     def test_forged(self, partner):
         """Another key, another algorithm, or an expired token: None at both functions"""
@@ -834,9 +917,15 @@ class TestPartner:
     def test_incomplete(self, partner):
         """A token without exp, sub or type is None at both functions"""
         for kind, name in zip(("access", "refresh"), BOTH, strict=True):
-            tokens = {f"a token without {one}": forge(claims_of(kind, **{one: None})) for one in ("exp", "sub", "type")}
-            why = "a token without exp never ends"
-            expect_none(partner, [name], tokens, why, "decode_token requires every claim")
+            for one, why in {
+                "exp": "a token without exp never ends",
+                "sub": "a token without sub is nobody's",
+                "type": "a token without type could be used in place of either",
+            }.items():
+                token = forge(claims_of(kind, **{one: None}))
+                expect_none(
+                    partner, [name], {f"a token without {one}": token}, why, "decode_token requires every claim"
+                )
 
     def test_rubbish(self, partner):
         """Any text at all is None, and never an exception"""
