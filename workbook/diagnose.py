@@ -19,7 +19,7 @@ _RULES: list[tuple[str, str, str]] = [
     ("TypeError", r"'coroutine' object is not callable", "pass the function, without brackets: it is called later"),
     ("TypeError", r"'coroutine' object", _AWAIT),
     ("ValueError", r"'coroutine' object", _AWAIT),
-    ("TypeError", r"object (\w+) can't be used in 'await' expression", "take `await` away, or make the function `async def`: it gives a {0}, not a coroutine"),
+    ("TypeError", r"object (\w+) can't be used in 'await' expression", "make the function that is called here `async def`, or take the `await` away: it gives a {0}, not a coroutine"),
     ("ResponseValidationError", r"coroutine", _AWAIT),
     ("ResponseValidationError", r"", "what the route returns does not fit its response model: compare the two"),
     ("MissingGreenlet", r"", "this reads from the database outside of an `await`: load it eagerly, or refresh the object first"),

@@ -65,8 +65,8 @@ def shown(value: object) -> str:
     if isinstance(value, str):
         size = len(value.encode("utf-8", "surrogatepass"))
         seen = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in value[:LONG])
-        cut = f'"{seen[:4]}…"' if len(value) > LONG // 2 else f'"{seen}"'
-        if len(value) <= LONG // 2 and size == len(value):
+        cut = f'"{seen[:4]}…"' if len(value) > LONG else f'"{seen}"'
+        if len(value) <= LONG and size == len(value):
             return cut
         return f"{cut} ({len(value)} characters, {size} bytes)"
     return text if len(text) <= LONG * 3 else f"{text[: LONG * 3]}…"

@@ -51,7 +51,7 @@ class Judge:
         elif isinstance(error, AssertionError) and not self._app_raised():
             made.outcome, made.got = Outcome.WRONG, str(error).strip()
             made.where = made.exchange.endpoint if made.exchange else None
-        elif self._app_raised() or type(error).__name__ in ("TimeExceeded", "MemoryError"):
+        elif self._app_raised() or type(error).__name__ in ("TimeExceeded", "MemoryError") or _not_awaitable(error):
             self._raised(made, error, made.exchange.endpoint if made.exchange else None)
         else:
             made.outcome, made.got = Outcome.BROKE, diagnose.summary(error)
@@ -101,6 +101,11 @@ class Judge:
     def _app_raised(self) -> bool:
         """Say whether the newest request ended in an exception: what a route returned can be at fault, too."""
         return bool(self.exchanges) and self.exchanges[-1].status is None
+
+
+def _not_awaitable(error: BaseException) -> bool:
+    """Say whether a check awaited what the learner's function gave, and it was no coroutine."""
+    return isinstance(error, TypeError) and "can't be used in 'await' expression" in str(error)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
