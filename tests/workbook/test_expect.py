@@ -123,5 +123,6 @@ def test_raising_catches_only_its_kind() -> None:
 
 def test_long_values_are_cut_with_their_size() -> None:
     """A long or non-ASCII string is shown with its length in characters and bytes."""
-    assert expect.shown("é" * 37) == '"éééé…" (37 characters, 74 bytes)'
+    assert expect.shown("é" * 61) == '"éééé…" (61 characters, 122 bytes)'
+    assert expect.shown("é" * 37) == f'"{"é" * 37}" (37 characters, 74 bytes)'
     assert expect.shown("abc") == '"abc"'
