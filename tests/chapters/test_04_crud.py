@@ -62,6 +62,7 @@ class Face:
             did=f"{name_of_class}.{name}",
             got=f"{name_of_class} has no method {name}",
             expected=f"{name_of_class} defines {name}",
+            why="the routes call it by this name: each of their requests would be a 500",
             hint=f"define `{name}` inside the class; mind the spelling",
             at=type(self._crud),
         )
@@ -106,6 +107,11 @@ def is_row(found, model, did, at, hint=SCALAR):
         at=at,
     )
     return found
+
+
+def is_none(found, did, **reason):
+    """Expect that no row was found."""
+    expect.that(found is None, did=did, got=kind(found), expected="None", **reason)
 
 
 def is_rows(found, model, did, at):
@@ -256,10 +262,9 @@ class TestReading:
                 hint='compare the column with the id: `.where(columns["id"] == row_id)`',
                 at=crud.get,
             )
-        expect.equal(
+        is_none(
             await crud.get(db, 3),
-            None,
-            did="get(session, 3) with the rows 1 and 2",
+            "get(session, 3) with the rows 1 and 2",
             why="a route asks for None to answer 404",
             hint="`session.scalar` returns None where there is no row; do not raise",
             at=crud.get,
@@ -283,7 +288,7 @@ class TestReading:
                     hint="return None for an id outside 1 to MAX_ID before you ask the database",
                     at=crud.get,
                 ) from None
-            expect.equal(found, None, did=did, why="there is no such row", hint="return None", at=crud.get)
+            is_none(found, did, why="a route asks for None to answer 404", hint="return None", at=crud.get)
         expect.that(
             await crud.get(db, most) is not None,
             did=f"get(session, {most}), the id MAX_ID",
@@ -368,21 +373,25 @@ class TestReading:
         await add_items(load, db, [{} for _ in range(105)])
         crud, most = items_of(load), load("db.crud").MAX_LIMIT
         for wanted, size in (({}, 20), ({"limit": 3}, 3), ({"limit": 10**6}, most), ({"limit": HUGE}, most)):
+            found = len(await ids_on_page(crud, db, **wanted))
+            more = found > size
             expect.equal(
-                len(await ids_on_page(crud, db, **wanted)),
+                found,
                 size,
-                did=f"the number of rows of get_multi(session, {wanted}), with 105 in the table",
-                why="one request could make your process load the whole table",
-                hint="cut the limit: `min(limit, MAX_LIMIT)`",
+                did=f"the number of rows of {call(wanted)}, with 105 in the table",
+                why="one request could make your process load the whole table"
+                if more
+                else "a reader gets a shorter page than the one asked for",
+                hint="cut the limit: `min(limit, MAX_LIMIT)`" if more else "cut only what is above MAX_LIMIT",
                 at=crud.get_multi,
             )
         for limit in (0, -1, -HUGE):
             expect.equal(
                 len(await ids_on_page(crud, db, limit=limit)),
                 0,
-                did=f"the number of rows of get_multi(session, limit={limit}), with 105 in the table",
+                did=f"the number of rows of {call({'limit': limit})}, with 105 in the table",
                 why="SQLite reads a negative limit as no limit at all; PostgreSQL raises an error",
-                hint="cut the limit from below too: `max(0, min(limit, MAX_LIMIT))`",
+                hint="cut the limit from below too, with max",
                 at=crud.get_multi,
             )
 
@@ -482,7 +491,7 @@ class TestReading:
             "why": "from exercise 4.5 on it hides deleted users; one read past it shows them",
             "hint": "begin every read with `self.query()`, not with select(self.model) or session.get",
         }
-        expect.equal(await crud.get(db, 2), None, did="get of a hidden row", at=crud.get, **reason)
+        is_none(await crud.get(db, 2), "get of a hidden row", at=crud.get, **reason)
         expect.equal(
             await ids_on_page(crud, db), [1, 3], did="get_multi beside a hidden row", at=crud.get_multi, **reason
         )
@@ -754,19 +763,23 @@ class TestUpdate:
         user, crud = await add_user(load, db), user_crud(load)
         data = load("users.schemas").AdminUserUpdate(password="Better horse")
         await crud.update(db, user, data, hashed_password="a new hash")
-        reason = {
-            "why": "rows are logged, cached and shown; the password goes with them",
-            "hint": "leave the unstored fields out: `exclude=self.unstored_fields`",
-            "at": crud.update,
-        }
         did = 'update(session, user, AdminUserUpdate(password=...), hashed_password="a new hash")'
-        expect.equal(user.hashed_password, "a new hash", did=did, **reason)
+        expect.equal(
+            user.hashed_password,
+            "a new hash",
+            did=did,
+            why="the old password would still open the account",
+            hint="`**values` are columns too: set them beside the fields that were sent",
+            at=crud.update,
+        )
         expect.that(
             "password" not in vars(user),
             did=did,
             got="the row has an attribute password, in plain text",
             expected="only the hash is set",
-            **reason,
+            why="rows are logged, cached and shown; the password goes with them",
+            hint="leave the unstored fields out: `exclude=self.unstored_fields`",
+            at=crud.update,
         )
 
     async def test_duplicate(self, load, db):
@@ -997,10 +1010,10 @@ class TestSoftDelete:
             "hint": "override query once; every read of CRUDBase begins with it",
             "at": crud.query,
         }
-        expect.equal(await crud.get(db, ada_id), None, did="get of a deleted user", **reason)
+        is_none(await crud.get(db, ada_id), "get of a deleted user", **reason)
         expect.equal(await ids_on_page(crud, db), [bob_id], did="get_multi beside a deleted user", **reason)
         expect.equal(await crud.count(db), 1, did="count of one user and a deleted one", **reason)
-        strange = await crud.get_multi(db, where=[load("users.models").User.username == "ada"])
+        strange = await ids_on_page(crud, db, where=[load("users.models").User.username == "ada"])
         expect.equal(strange, [], did='get_multi with where "the name is ada"', **reason)
 
     async def test_inactive_is_not_deleted(self, load, db):
