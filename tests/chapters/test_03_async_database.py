@@ -1197,7 +1197,7 @@ async def sign_of_life(seen):
 
 HANDED_OVER = "copy_database is handed over: its name without brackets, then source and target, each behind a comma"
 NOT_THE_THREAD = [
-    ("object is not callable", f"the copy was made before there was a thread. {HANDED_OVER}"),
+    ("'NoneType' object is not callable", f"the copy was made before there was a thread. {HANDED_OVER}"),
     ("required positional argument", HANDED_OVER),
     ("object function can't be used in 'await'", "a name alone calls nothing: put brackets behind to_thread"),
     ("object method can't be used in 'await'", "a name alone calls nothing: put brackets behind it"),

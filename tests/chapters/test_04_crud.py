@@ -1178,7 +1178,9 @@ async def items_of_many(load, db, number):
 
 LIST_OF_OPTIONS = "`options` is a list, also for one option: put square brackets around it"
 NO_OPTION = [
-    ("iterable", LIST_OF_OPTIONS),
+    ("'coroutine' object", AWAIT),
+    ("must be an iterable, not Load", LIST_OF_OPTIONS),
+    ("'Load' object is not iterable", LIST_OF_OPTIONS),
     ("positional argument", "behind the session, get_multi takes arguments by name only: skip=, limit=, options="),
     ("ExecutionOption Core or ORM object expected, got [", "`.options(...)` takes no list: unpack it with a star"),
     ("ExecutionOption", "an option says how the relationship is loaded: hand it to selectinload, inside the list"),

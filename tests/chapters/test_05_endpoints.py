@@ -609,7 +609,7 @@ def misplaced(calls):
     Args:
         calls: name, positional and named arguments of each call.
     """
-    known = {"get_multi": {"skip", "limit", "sort", "where", "options"}, "count": {"where"}}
+    known = {"get_multi": ["limit", "skip", "sort", "where"], "count": ["where"]}
     for name, positional, named in calls:
         if name == "matches":
             if positional[:1] == (None,):
@@ -617,12 +617,22 @@ def misplaced(calls):
             continue
         if len(positional) > 1:
             return f"behind the session, {name} takes arguments by name only: the conditions are `where=`"
-        if unknown := sorted(named.keys() - known[name]):
-            return f"{name} has no parameter {unknown[0]}: hand over only what it knows; q becomes a condition"
-        if any(isinstance(one, ColumnElement) for one in named.get("options", ())):
-            return "a condition belongs into `where`; `options` says what is loaded beside the users"
-        if hint := not_conditions(named.get("where", ())):
+        if unknown := sorted(named.keys() - {*known[name], "options"}):
+            return f"{name} has no parameter {unknown[0]}: it knows {', '.join(known[name])}; q becomes a condition"
+        if hint := not_in_place(named) or not_conditions(named.get("where", ())):
             return hint
+    return ""
+
+
+def not_in_place(named):
+    """Return what to change in the arguments beside the conditions, or an empty text."""
+    if named.get("options"):
+        return "a condition belongs into `where`; `options` says what is loaded beside the users"
+    if not isinstance(named.get("sort", ""), str):
+        return "`sort` is the text that the client chose; a condition belongs into `where`"
+    for name in ("skip", "limit"):
+        if not isinstance(named.get(name, 0), int):
+            return f"{name} is a number; the order goes into `sort`, a condition into `where`"
     return ""
 
 
