@@ -626,7 +626,7 @@ def misplaced(calls):
 
 def not_in_place(named):
     """Return what to change in the arguments beside the conditions, or an empty text."""
-    if named.get("options"):
+    if "options" in named:
         return "a condition belongs into `where`; `options` says what is loaded beside the users"
     if not isinstance(named.get("sort", ""), str):
         return "`sort` is the text that the client chose; a condition belongs into `where`"
