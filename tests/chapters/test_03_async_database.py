@@ -6,14 +6,16 @@ import inspect
 import sqlite3
 import threading
 import time as clock
-from contextlib import asynccontextmanager, closing
+import traceback
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Index, MetaData, UniqueConstraint, event, func, insert, select, text
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import ArgumentError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, selectinload
 
@@ -24,7 +26,6 @@ MEMORY = "sqlite+aiosqlite://"
 TOKYO = timezone(timedelta(hours=9))
 SEVEN = datetime(2030, 1, 1, 7, tzinfo=TOKYO)
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
-UNIQUE_WHY = "two people, or one person twice, would share one address, and log in to either account"
 
 
 class Checked(DeclarativeBase):
@@ -48,6 +49,27 @@ def is_missing_greenlet(error):
 def in_words(error):
     """Return an error in one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())[:150]}"
+
+
+def name_mistake(error, mistakes, **facts):
+    """Raise a wrong answer that names a known mistake, or else the error itself.
+
+    Args:
+        mistakes: for each known mistake a part of the error's message, and the hint.
+        facts: what else the wrong answer says.
+    """
+    for part, hint in mistakes:
+        if part in str(error):
+            raise expect.Wrong(got=in_words(error) + at_line(error), hint=hint, **facts) from None
+    raise error
+
+
+def at_line(error):
+    """Return the learner's line that an error came through first, or an empty text."""
+    folder = Path(importlib.import_module("app").__file__).parent
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.line for frame in frames if Path(frame.filename).is_relative_to(folder)]
+    return f", in the line `{lines[0]}`" if lines and lines[0] else ""
 
 
 def made_engine(load, url=MEMORY, **options):
@@ -222,7 +244,7 @@ def diary(load):
         got=repr(base.Base.metadata),
         expected="a MetaData",
         why="without it nobody knows which tables there are",
-        hint="metadata = MetaData(naming_convention=NAMING_CONVENTION)",
+        hint="Base needs a class attribute `metadata`: a MetaData with the naming convention",
         at=base.Base,
     )
 
@@ -248,6 +270,16 @@ async def written(base):
         await engine.dispose()
 
 
+@asynccontextmanager
+async def timed_diary(load):
+    """Give the learner's db.base, a model that has both times of its mixin, and a session."""
+    base, entry = diary(load)
+    for name in ("created_at", "updated_at"):
+        column_of(entry, name)
+    async with written(base) as sessions, sessions() as session:
+        yield base, entry, session
+
+
 async def there_and_back(load, time):
     """Store a time and read it in another session."""
     base, entry = diary(load)
@@ -262,6 +294,15 @@ async def there_and_back(load, time):
 def column_of(model, name):
     """Return a column of a model; a missing one is a wrong answer."""
     columns = model.__table__.columns
+    expect.that(
+        not isinstance(getattr(model, name, None), tuple),
+        did=f"the columns of {model.__tablename__}",
+        got=f"{name} is a tuple, because its line ends with a comma",
+        expected=f"a column {name}",
+        why="the table would not have the column, and what a person sends for it would be lost",
+        hint="take the comma away: one stands at the end of a line inside brackets only",
+        at=model,
+    )
     expect.that(
         name in columns,
         did=f"the columns of {model.__tablename__}",
@@ -318,7 +359,7 @@ class TestTimes:
             says="time zone",
             did=did,
             why="nobody can know which instant it means; the row would be wrong for ever",
-            hint="in process_bind_param: raise ValueError, and say that the time has no time zone",
+            hint="in process_bind_param: refuse the value yourself, and say that the time has no time zone",
             at=load("db.base").UtcDateTime,
         ) as caught:
             await there_and_back(load, datetime(2030, 1, 1, 7))
@@ -383,16 +424,13 @@ class TestTimes:
             got=f"the names {', '.join(sorted(str(name) for name in names))}",
             expected=f"the names {', '.join(sorted(wanted))}",
             why="a migration can change only what has a name, the same name in every database",
-            hint="in Base: metadata = MetaData(naming_convention=NAMING_CONVENTION)",
+            hint="give NAMING_CONVENTION to the MetaData of Base",
             at=base.Base,
         )
 
     async def test_new_rows_have_times(self, load, quiet):
         """A new row has the present time in created_at and updated_at, each row its own"""
-        base, entry = diary(load)
-        for name in ("created_at", "updated_at"):
-            column_of(entry, name)
-        async with written(base) as sessions, sessions() as session:
+        async with timed_diary(load) as (base, entry, session):
             found = []
             for number, pause in enumerate((0.01, 1.1, 0)):
                 row = entry(words=str(number))
@@ -427,7 +465,7 @@ class TestTimes:
             got="MissingGreenlet" if is_missing_greenlet(error) else in_words(error),
             expected="two times",
             why="each answer that shows them would be a 500",
-            hint="use utc_now for all of them: it is aware, and Python knows its value at once",
+            hint="make all of them with utc_now: it is aware, and Python knows its value at once",
             at=base.TimestampMixin,
         ) from None
 
@@ -440,16 +478,13 @@ class TestTimes:
             got=repr(time),
             expected="the present time, aware, in UTC",
             why="people would see a wrong time, or the answer would fail",
-            hint="default=utc_now, for both columns, and Mapped[datetime]",
+            hint="both columns have the type Mapped[datetime], and utc_now as their default",
             at=base.TimestampMixin,
         )
 
     async def test_a_change_is_noticed(self, load, quiet):
         """A change sets updated_at anew and leaves created_at; both are readable after the commit"""
-        base, entry = diary(load)
-        for name in ("created_at", "updated_at"):
-            column_of(entry, name)
-        async with written(base) as sessions, sessions() as session:
+        async with timed_diary(load) as (base, entry, session):
             row = entry(words="old", created_at=LONG_AGO, updated_at=LONG_AGO)
             session.add(row)
             await saved(session, base.UtcDateTime, "store a row of 2020")
@@ -463,7 +498,7 @@ class TestTimes:
                 got="MissingGreenlet" if is_missing_greenlet(caught.error) else repr(caught.error),
                 expected="the present time",
                 why="every PATCH would answer 500: only the database knows the value, and an attribute cannot wait",
-                hint="make the value in Python: onupdate=utc_now (or fetch it at once with eager_defaults)",
+                hint="make the value in Python, with utc_now (or fetch it at once with eager_defaults)",
                 at=base.TimestampMixin,
             )
         self.is_changed(times, base)
@@ -635,7 +670,7 @@ class TestUsers:
                 did=f"store two users, the {name} of one in lower case, of the other in upper case",
                 got=f"both were stored: {', '.join(repr(one) for one in stored)}",
                 expected="an IntegrityError for the second one",
-                why=UNIQUE_WHY,
+                why=f"two people, or one person twice, would share one {name}, and log in to either account",
                 hint="unique=True for the column, and fold_case returns the value in lower case",
                 at=user,
             )
@@ -652,7 +687,7 @@ class TestUsers:
             ("ada@new.example", "ada"),
             did='user.email = "Ada@NEW.example"; user.username = "ADA"; commit',
             why="the person could not log in any more: the search is for the lower case",
-            hint='fold_case returns value.lower(), and @validates names "email" and "username"',
+            hint='fold_case returns the value in lower case, and @validates names "email" and "username"',
             at=user,
         )
 
@@ -700,8 +735,28 @@ async def stored_owner(load, db, **columns):
     return owner
 
 
+NO_TUPLE = (
+    "__table_args__ value must be a tuple",
+    "round brackets alone make no tuple, the comma does: put one behind the last argument of __table_args__",
+)
+
+
 @exercise("3.4")
 class TestItems:
+    @pytest.fixture(autouse=True)
+    def item_is_a_class(self, load):
+        """Name what stops the learner's class before there is a table."""
+        try:
+            load("items.models")
+        except ArgumentError as error:
+            name_mistake(
+                error,
+                [NO_TUPLE],
+                did="import app.items.models",
+                expected="a tuple with one Index",
+                why="the app could not start: each of its modules needs the tables",
+            )
+
     async def test_stored_and_read(self, load, db):
         """An item is stored and read back, its price as an exact Decimal"""
         owner = await stored_owner(load, db)
@@ -721,7 +776,7 @@ class TestItems:
             wanted,
             did="store an item, read it back",
             why="what the owner wrote would be lost, or the price would be a binary fraction",
-            hint="write the columns of the table; the price is Mapped[Decimal] with Numeric(10, 2)",
+            hint="compare the columns with the table; the price is Mapped[Decimal], with a Numeric",
             at=item,
         )
 
@@ -734,7 +789,7 @@ class TestItems:
             (10, 2, True),
             did="digits, digits behind the point, exact: the type of items.price",
             why="PostgreSQL rounds to the scale: a price would lose its cents, or gain some",
-            hint="price: Mapped[Decimal] = mapped_column(Numeric(10, 2))",
+            hint="Numeric takes two numbers: all digits first, then those behind the point",
             at=item,
         )
 
@@ -778,16 +833,19 @@ class TestItems:
         item = load("items.models").Item
         found = [[column.name for column in one.columns] for one in item.__table__.indexes]
         found += [[c.name for c in one.columns] for one in item.__table__.constraints if type(one) is UniqueConstraint]
+        names = [str(one.name) for one in item.__table__.indexes]
+        taken = [name for name in names if name in item.__table__.columns]
         expect.that(
             any(columns[:2] == ["owner_id", "created_at"] for columns in found),
             did="the indexes of items",
             got=" and ".join(f"({', '.join(columns)})" for columns in found) or "none",
             expected="(owner_id, created_at), in this order",
             why='"my newest items" would read the items of everybody, and sort them',
-            hint='__table_args__ = (Index(None, "owner_id", "created_at"),)',
+            hint=f'the first argument of Index is its name, and "{taken[0]}" stands there: write None in front of it'
+            if taken
+            else "one Index in __table_args__ names both columns: that of the owner first, then that of the time",
             at=item,
         )
-        names = [str(one.name) for one in item.__table__.indexes]
         expect.that(
             all(name.startswith("ix_items") for name in names),
             did="the names of the indexes of items",
@@ -839,7 +897,7 @@ async def expect_cascade(session, item, user):
     reason = {
         "expected": "the items go with their owner",
         "why": "an owner with items could never be deleted, or leaves items that belong to nobody",
-        "hint": 'ForeignKey("users.id", ondelete="CASCADE")',
+        "hint": "the foreign key needs the rule of the table: its argument ondelete",
         "at": item,
     }
     try:
@@ -885,7 +943,7 @@ class TestForeignKeys:
             [1, 1, 1],
             did="PRAGMA foreign_keys, on three connections at once",
             why="under load, when the pool opens more connections, some requests would store broken rows",
-            hint='event.listen(engine.sync_engine, "connect", enable_foreign_keys) hears of each connection',
+            hint='listen to the event "connect" of engine.sync_engine: it comes for each connection',
             at=load("db.session").make_engine,
         )
 
@@ -952,7 +1010,7 @@ class TestForeignKeys:
             got=f"{len(executed)} statements, {len(closed)} cursors closed",
             expected="one statement, and its cursor closed",
             why="an open cursor keeps the connection busy",
-            hint="cursor = connection.cursor(), cursor.execute(...), cursor.close()",
+            hint="use one cursor for the one statement, and close it when that is done",
             at=enable,
         )
 
@@ -1026,7 +1084,7 @@ class TestRelationship:
             got=f"{titles} with {len(statements)} statements",
             expected="[['Lamp 0', 'Lamp 1'], []] with 2 statements",
             why="a list of users with their items would be wrong or slow",
-            hint='items: Mapped[list[Item]] = relationship(back_populates="owner", ...)',
+            hint="keep the annotation Mapped[list[Item]], and back_populates with the name of the other end",
             at=user,
         )
 
@@ -1057,7 +1115,14 @@ class TestRelationship:
             at=user,
         )
         left = await db.scalar(select(func.count()).select_from(item))
-        expect.equal(left, 0, did="count the items of a deleted user", hint="keep ondelete of 3.4", at=user)
+        expect.equal(
+            left,
+            0,
+            did="count the items of a deleted user",
+            why="items of nobody would stay for ever",
+            hint="keep ondelete of 3.4",
+            at=user,
+        )
 
     async def test_removed_item(self, load, db, quiet):
         """An item that is taken out of user.items is deleted; the others stay"""
@@ -1118,8 +1183,23 @@ def slow_copy(monkeypatch, load, seconds=1.0):
         threading.Event().wait(0.05)
         seen["finished"] = True
 
+    copy.__qualname__ = "copy_database"  # a TypeError about its arguments names it
     monkeypatch.setattr(module, "copy_database", copy)
     return backup, seen
+
+
+def noted_copy(monkeypatch):
+    """Note the calls of the learner's copy_database, which works as before; return the list of them."""
+    module, calls = importlib.import_module("app.db.backup"), []
+    copy_database = module.copy_database
+
+    def copy(source, target):
+        calls.append((source, target))
+        copy_database(source, target)
+
+    copy.__qualname__ = "copy_database"  # a TypeError about its arguments names it
+    monkeypatch.setattr(module, "copy_database", copy)
+    return calls
 
 
 async def sign_of_life(seen):
@@ -1129,9 +1209,34 @@ async def sign_of_life(seen):
     seen["alive"].set()
 
 
+HANDED_OVER = "copy_database is handed over: its name without brackets, then source and target, each behind a comma"
+NOT_THE_THREAD = [
+    ("'NoneType' object is not callable", f"the copy was made before there was a thread. {HANDED_OVER}"),
+    ("required positional argument", HANDED_OVER),
+    ("object function can't be used in 'await'", "a name alone calls nothing: put brackets behind to_thread"),
+    ("object method can't be used in 'await'", "a name alone calls nothing: put brackets behind it"),
+    ("can't be used in 'await'", "copy_database is an ordinary function: await the thread that runs it"),
+]
+
+
+async def backed_up(backup, source, target):
+    """Call the learner's backup; brackets or arguments in the wrong place are named."""
+    try:
+        return await backup(source, target)
+    except TypeError as error:
+        name_mistake(
+            error,
+            NOT_THE_THREAD,
+            did="await backup(source, target)",
+            expected="copy_database(source, target) runs in a thread",
+            why="there would be no backup, or nobody would get an answer while it is made",
+            at=backup,
+        )
+
+
 @exercise("3.7")
 class TestBackup:
-    async def test_a_copy(self, load, tmp_path):
+    async def test_a_copy(self, load, tmp_path, monkeypatch):
         """The backup is a complete copy, and its place is returned"""
         source, target = tmp_path / "app.db", tmp_path / "copy.db"
         with closing(sqlite3.connect(source)) as connection:
@@ -1139,7 +1244,8 @@ class TestBackup:
             connection.executemany("INSERT INTO things VALUES (?)", [("lamp",), ("desk",)])
             connection.commit()
         backup = load("db.backup").backup
-        got = await backup(source, target)
+        calls = noted_copy(monkeypatch)
+        got = await backed_up(backup, source, target)
         expect.equal(
             got,
             target,
@@ -1151,12 +1257,22 @@ class TestBackup:
         with closing(sqlite3.connect(target)) as connection:
             names = connection.execute("SELECT name FROM sqlite_master").fetchall()
             rows = connection.execute("SELECT count(*) FROM things").fetchone()[0] if names else 0
+        await asyncio.sleep(0 if calls else 0.05)  # a task that nobody awaits begins now
+        expect.that(
+            bool(calls),
+            did="await backup(source, target): the calls of copy_database",
+            got="none",
+            expected="one call",
+            why="you would learn on the day of the accident that there is no backup",
+            hint="its name alone calls nothing: hand copy_database and its two arguments to a thread, and await it",
+            at=backup,
+        )
         expect.equal(
             rows,
             2,
             did="count the rows of the copy, out of 2",
             why="you would learn on the day of the accident that the backup is empty",
-            hint="call copy_database(source, target), in this order, and await the end of it",
+            hint="first the source, then the target; and await the end of the thread",
             at=backup,
         )
 
@@ -1165,7 +1281,7 @@ class TestBackup:
         backup, seen = slow_copy(monkeypatch, load)
         life = asyncio.create_task(sign_of_life(seen))
         try:
-            await asyncio.wait_for(backup("source", "target"), 5)
+            await asyncio.wait_for(backed_up(backup, "source", "target"), 5)
             for _ in range(100):
                 if seen["finished"]:
                     break
@@ -1177,7 +1293,7 @@ class TestBackup:
             [("source", "target")],
             did='await backup("source", "target"): the calls of copy_database',
             why="there would be no copy, or one over the original",
-            hint="asyncio.to_thread(copy_database, source, target): the function first, without brackets",
+            hint="hand over copy_database without brackets, then its arguments: first the source, then the target",
             at=backup,
         )
         expect.that(
@@ -1194,7 +1310,7 @@ class TestBackup:
         """The function returns only when the copy is complete"""
         backup, seen = slow_copy(monkeypatch, load)
         seen["alive"].set()
-        await backup("source", "target")
+        await backed_up(backup, "source", "target")
         expect.that(
             seen["finished"] is True,
             did="await backup(source, target)",
@@ -1208,14 +1324,23 @@ class TestBackup:
     async def test_errors(self, load, tmp_path):
         """An error of the copy reaches the caller"""
         backup = load("db.backup").backup
-        with expect.raising(
-            FileNotFoundError,
+        got = "nothing was raised"
+        try:
+            await backed_up(backup, tmp_path / "none.db", tmp_path / "copy.db")
+        except FileNotFoundError:
+            return
+        except expect.Wrong:
+            raise
+        except Exception as error:
+            got = in_words(error)
+        raise expect.Wrong(
             did="await backup() of a file that does not exist",
+            got=got,
+            expected="a FileNotFoundError",
             why="everybody would believe that there is a backup",
             hint="await the thread, and catch nothing: its error comes back to you",
             at=backup,
-        ):
-            await backup(tmp_path / "none.db", tmp_path / "copy.db")
+        )
 
 
 # ---------------------------------------------------------------------------------------------------------------- 3.8
@@ -1236,10 +1361,37 @@ def factory_of(app, lifespan):
         got=f"a {type(factory).__name__}" if factory is not None else "there is none",
         expected="the session factory",
         why="no route could reach the database",
-        hint="async with open_database(app.state.settings) as session_factory, then store it in app.state",
+        hint="what `async with open_database(...)` gives behind `as` belongs into app.state",
         at=lifespan,
     )
     return factory
+
+
+NOT_ENTERED = [
+    ("'function' object does not support", "open_database is called: put brackets with the app's settings behind it"),
+    ("the asynchronous context manager protocol", "`async with` needs what open_database returns: call it"),
+    ("context manager protocol", "opening and closing must be awaited: write `async with` in place of `with`"),
+    ("can't be used in 'await'", "open_database is a block: enter it with `async with`, not with `await`"),
+    ("required positional argument: 'settings'", "give open_database the settings of this app"),
+]
+
+
+@asynccontextmanager
+async def started(app, lifespan):
+    """Run an app; a start that takes open_database for something else is named."""
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(app.router.lifespan_context(app))
+        except TypeError as error:
+            name_mistake(
+                error,
+                NOT_ENTERED,
+                did="start the app",
+                expected="it starts, with its database open",
+                why="an app that does not start answers nobody",
+                at=lifespan,
+            )
+        yield
 
 
 async def users_in(factory, lifespan):
@@ -1263,14 +1415,14 @@ class TestLifespan:
     async def test_open_while_it_serves(self, load):
         """While the app serves, its session factory reaches the database, and the tables are there"""
         app, lifespan = new_app(load), load("main").lifespan
-        async with app.router.lifespan_context(app):
+        async with started(app, lifespan):
             factory = factory_of(app, lifespan)
             expect.equal(
                 await users_in(factory, lifespan),
                 0,
                 did="start the app on an empty database, SELECT count(*) FROM users",
                 why="the app would show users of another database",
-                hint="open_database(app.state.settings)",
+                hint="open the database with the settings of this app",
                 at=lifespan,
             )
 
@@ -1278,7 +1430,7 @@ class TestLifespan:
         """Each app opens the database of its own settings"""
         lifespan = load("main").lifespan
         one, two = (new_app(load, f"sqlite:///{tmp_path}/{name}.db") for name in ("one", "two"))
-        async with one.router.lifespan_context(one), two.router.lifespan_context(two):
+        async with started(one, lifespan), started(two, lifespan):
             found = [str(factory_of(app, lifespan).kw["bind"].url).rpartition("/")[2] for app in (one, two)]
         expect.equal(
             found,
@@ -1295,7 +1447,7 @@ class TestLifespan:
         for ending in ("a normal stop", "an error"):
             app = new_app(load, f"sqlite:///{tmp_path}/app.db")
             try:
-                async with app.router.lifespan_context(app):
+                async with started(app, lifespan):
                     factory = factory_of(app, lifespan)
                     await users_in(factory, lifespan)
                     if ending == "an error":
@@ -1318,7 +1470,7 @@ class TestLifespan:
         """The app is ready while it serves, and not before or after"""
         app, lifespan = new_app(load), load("main").lifespan
         found = [app.state.ready]
-        async with app.router.lifespan_context(app):
+        async with started(app, lifespan):
             found.append(app.state.ready)
         found.append(app.state.ready)
         expect.equal(

@@ -2,10 +2,13 @@
 
 import asyncio
 import inspect
+from contextlib import contextmanager
+from types import MethodType
 from typing import Any
 
+import pytest
 from fastapi import FastAPI, HTTPException
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from workbook import expect
@@ -152,7 +155,7 @@ class TestSession:
             1,
             did="the users in the table after a request that added one",
             why="the client hears that it worked, and the row is gone",
-            hint=hint_on(load("db.session").get_session, "below the yield: `await session.commit()`"),
+            hint=hint_on(load("db.session").get_session, "commit below the yield, and await it"),
             at=load("db.session").get_session,
         )
 
@@ -276,7 +279,7 @@ class TestCreate:
         """The user is in the database, with a hash instead of the password"""
         reason = {
             "why": "the client hears that the user exists, and the user is not there or cannot be trusted",
-            "hint": "`return await service.create(data)`: the service makes the hash and stores the row",
+            "hint": "hand the data to service.create and await it: the service makes the hash and stores the row",
         }
         answer = await api.post(USERS, json=ADA)
         user_class = load("users.models").User
@@ -334,7 +337,7 @@ class TestCreate:
             got="the service was not asked" if not asked else f"the body {expect.shown(body)}",
             expected="what the service returned",
             why="a rule that stands in a route holds for this route only: a script or a second route would not know it",
-            hint="leave hash and query to the service: the route's body is `return await service.create(data)`",
+            hint="leave hash and query to the service: the route awaits service.create, and returns its result",
             response=answer,
         )
 
@@ -397,13 +400,15 @@ class TestReadOne:
 
     async def test_impossible(self, api):
         """An id that no row can have is a 422: 0, -1, 2147483648, 10**20, ada"""
-        for user_id in (0, -1, MAX_ID + 1, 10**20, "ada"):
+        large = "PostgreSQL raises an error for a number that its column cannot hold: a 500 for the client"
+        never = "a 404 says that there could be such a user one day, and hides the client's mistake"
+        for user_id, why in ((MAX_ID + 1, large), (10**20, large), (0, never), (-1, never), ("ada", never)):
             answer = await api.get(f"{USERS}/{user_id}")
             blames(
                 answer,
                 "user_id",
-                why="PostgreSQL raises an error for a number that its column cannot hold: a 500 for the client",
-                hint="UserId = Annotated[int, Path(ge=1, le=MAX_ID)]",
+                why=why,
+                hint="give UserId both bounds, with Path: the lowest id and the highest one",
             )
 
     async def test_the_bounds_are_included(self, load, api):
@@ -464,12 +469,14 @@ def lost_default(answer):
 class TestBounds:
     async def test_skip(self, api):
         """skip=-1, skip=1000001 and skip=10**20 are refused with 422"""
-        for skip in (-1, 1_000_001, 10**20):
+        low = "a client with a bug would get a page that it did not mean, and never notice"
+        high = "to leave out so many rows, the database must first read them: anybody could keep it busy"
+        for skip, why in ((-1, low), (1_000_001, high), (10**20, high)):
             blames(
                 await api.get(f"{USERS}?skip={skip}"),
                 "skip",
-                why="a client with a bug would get a page that it did not mean, and never notice",
-                hint="skip: int = Field(default=0, ge=0, le=MAX_SKIP)",
+                why=why,
+                hint="give skip its lowest and its highest number, with ge and le, as the table says",
             )
 
     async def test_limit(self, api):
@@ -478,8 +485,10 @@ class TestBounds:
             blames(
                 await api.get(f"{USERS}?limit={limit}"),
                 "limit",
-                why="the client would get fewer rows than it asked for, and think that it has all",
-                hint="limit: int = Field(default=DEFAULT_LIMIT, ge=1, le=MAX_LIMIT)",
+                why="the client would get fewer rows than it asked for, and think that it has all"
+                if limit > 0
+                else "the client would get no row, and think that there is none",
+                hint="give limit its lowest and its highest number, with ge and le, as the table says",
             )
 
     async def test_the_bounds_are_allowed(self, api):
@@ -520,7 +529,12 @@ class TestBounds:
 
     async def test_no_number(self, api):
         """limit=ten is refused with 422"""
-        blames(await api.get(f"{USERS}?limit=ten"), "limit", hint="keep the type int")
+        blames(
+            await api.get(f"{USERS}?limit=ten"),
+            "limit",
+            why="a text is no number of rows: the query would fail with a 500",
+            hint="keep the type int",
+        )
 
 
 # ---------------------------------------------------------------------------------------------------------------- 5.5
@@ -557,7 +571,9 @@ class TestSort:
             blames(
                 await api.get(f"{USERS}?sort={sort}"),
                 "sort",
-                why="the order of the hashes tells, request by request, what stands in them",
+                why="the order of the hashes tells, request by request, what stands in them"
+                if "password" in sort
+                else "the order tells about a column that no client may see",
                 hint="list the fields that a client may sort by; do not accept whatever the table has",
             )
 
@@ -587,15 +603,105 @@ class TestSort:
 # ---------------------------------------------------------------------------------------------------------------- 5.6
 
 
+def misplaced(calls):
+    """Return what to change in a call of the queries, or an empty text.
+
+    Args:
+        calls: name, positional and named arguments of each call.
+    """
+    known = {"get_multi": ["limit", "skip", "sort", "where"], "count": ["where"]}
+    for name, positional, named in calls:
+        if name == "matches":
+            if positional[:1] == (None,):
+                return "without q there is no text to look for: the list of conditions is empty then"
+            continue
+        if len(positional) > 1:
+            return f"behind the session, {name} takes arguments by name only: the conditions are `where=`"
+        if unknown := sorted(named.keys() - {*known[name], "options"}):
+            return f"{name} has no parameter {unknown[0]}: it knows {', '.join(known[name])}; q becomes a condition"
+        if hint := not_in_place(named) or not_conditions(named.get("where", ())):
+            return hint
+    return ""
+
+
+def not_in_place(named):
+    """Return what to change in the arguments beside the conditions, or an empty text."""
+    if "options" in named:
+        return "a condition belongs into `where`; `options` says what is loaded beside the users"
+    if not isinstance(named.get("sort", ""), str):
+        return "`sort` is the text that the client chose; a condition belongs into `where`"
+    for name in ("skip", "limit"):
+        if not isinstance(named.get(name, 0), int):
+            return f"{name} is a number; the order goes into `sort`, a condition into `where`"
+    return ""
+
+
+def not_conditions(where):
+    """Return what to change in a list of conditions, or an empty text."""
+    if where is None:
+        return "without q the list of conditions is empty, not None"
+    if isinstance(where, ColumnElement | str):
+        return "`where` is a list, also for one condition: put square brackets around it"
+    for one in where if isinstance(where, list | tuple) else ():
+        if isinstance(one, list | tuple):
+            return "`where` is one list: there is a second list inside it"
+        if isinstance(one, str):
+            return (
+                "`where` holds conditions, no texts: user_crud.matches makes one of q, and the order goes into `sort`"
+            )
+        if inspect.ismethod(one):
+            return f"{one.__name__} makes the condition only when it is called, with the text of q in brackets"
+    return ""
+
+
+@contextmanager
+def named(calls):
+    """Tell in a wrong answer which argument of the queries stands in the wrong place."""
+    calls.clear()
+    try:
+        yield
+    except expect.Wrong as error:
+        turned = "Input should be a valid list" in error.got
+        hint = "get_page returns the users first, then their number" if turned else misplaced(calls)
+        if hint and error.got.startswith("500"):
+            error.why = "every client that asks for this list would get a 500"
+        error.hint = hint or error.hint
+        raise
+
+
 async def total(api, query, expected, **reason):
     """Expect the header X-Total-Count of a list."""
-    answer = await api.get(f"{USERS}?{query}")
-    expect.status(answer, 200, **reason)
-    expect.header(answer, "X-Total-Count", str(expected), **reason)
+    with named(api.calls):
+        answer = await api.get(f"{USERS}?{query}")
+        expect.status(answer, 200, **reason)
+        expect.header(answer, "X-Total-Count", str(expected), **reason)
+
+
+async def listed(api, query, expected, *, prefix="", what="", **reason):
+    """Expect the user names of a list that begin with `prefix`; `what` says what else is in the table."""
+    with named(api.calls):
+        found = await names_on(api, query, prefix, **reason)
+        expect.equal(found, expected, did=f"GET {USERS}?{query}{what or ', the user names'}", **reason)
 
 
 @exercise("5.6")
 class TestTotal:
+    @pytest.fixture(autouse=True)
+    def calls(self, load, api, monkeypatch):
+        """Remember in `api.calls` how the service calls its queries."""
+        crud, api.calls = load("users.crud").user_crud, []
+
+        def spy(name, method):
+            def remember(_crud, *positional, **named):
+                api.calls.append((name, positional, named))
+                return method(*positional, **named)
+
+            remember.__name__ = name
+            return MethodType(remember, crud)  # a method, as the learner's is: SQLAlchemy takes a function for a query
+
+        for name in ("get_multi", "count", "matches"):
+            monkeypatch.setattr(crud, name, spy(name, getattr(crud, name)))
+
     async def test_all_pages(self, load, api):
         """X-Total-Count counts the users of all pages, not of this one"""
         await add_users(load, api, "crowda", "crowdb", "crowdc", "crowdd", "crowde")
@@ -605,20 +711,19 @@ class TestTotal:
                 query,
                 5,
                 why="a client that shows `page 1 of 3` would show `page 1 of 1`",
-                hint="count with `user_crud.count(self.session, where=where)`, not with len of the page",
+                hint="let user_crud.count count, with the same conditions; len of the page is not the total",
             )
 
     async def test_without_search(self, load, api):
         """Without q all users are counted and listed"""
-        before = len(await names_on(api, "limit=100"))
+        reason = {
+            "why": "a client could not tell how many pages there are",
+            "hint": "without q the list of conditions is empty",
+        }
+        with named(api.calls):
+            before = len(await names_on(api, "limit=100", **reason))
         await add_users(load, api, "ada", "bob", "eve")
-        await total(
-            api,
-            "limit=1",
-            before + 3,
-            why="a client could not tell how many pages there are",
-            hint="without q the list of conditions is empty",
-        )
+        await total(api, "limit=1", before + 3, **reason)
 
     async def test_more_than_a_page_may_hold(self, load, api):
         """A total beyond 100 is right too"""
@@ -636,21 +741,22 @@ class TestTotal:
         await add_users(load, api, "crowda", "crowdb")
         await add_users(load, api, "eve", full_name="Eve of the Crowd")
         for q, found in (("crowd", ["crowda", "crowdb", "eve"]), ("CROWDB@", ["crowdb"]), ("nobody", [])):
-            expect.equal(
-                await names_on(api, f"q={q}"),
+            await listed(
+                api,
+                f"q={q}",
                 found,
-                did=f"GET {USERS}?q={q}, the user names",
                 why="a person who searches would be shown everybody, or nobody",
-                hint="where=[user_crud.matches(page.q)] for get_multi as well",
+                hint="hand the condition of user_crud.matches to get_multi as well",
             )
 
     async def test_search_over_all_pages(self, load, api):
         """The search text q looks through the whole table, not only through the first page"""
         await add_users(load, api, *(f"other{number}" for number in range(30)), "crowda")
-        expect.equal(
-            await names_on(api, "q=crowd&limit=5"),
+        await listed(
+            api,
+            "q=crowd&limit=5",
             ["crowda"],
-            did=f"GET {USERS}?q=crowd&limit=5, with 30 other users before the one",
+            what=", with 30 other users before the one",
             why="a person would not find a user who is there",
             hint="give the condition to the query; do not filter the page that came back",
         )
@@ -670,10 +776,12 @@ class TestTotal:
         """% and _ in q are plain characters"""
         await add_users(load, api, "ada")
         for q in ("%25", "_da"):
-            expect.equal(
-                await names_on(api, f"q={q}", "ada"),
+            await listed(
+                api,
+                f"q={q}",
                 [],
-                did=f"GET {USERS}?q={q}, with a user ada",
+                prefix="ada",
+                what=", with a user ada",
                 why="in SQL these characters stand for any text: the search would find too much",
                 hint="use user_crud.matches, which takes care of them",
             )
@@ -693,10 +801,10 @@ class TestTotal:
     async def test_sort_and_page_still_count(self, load, api):
         """skip, limit and sort still work, together with q"""
         await add_users(load, api, "crowdb", "crowdc", "crowda", "other")
-        expect.equal(
-            await names_on(api, "q=crowd&sort=-username&skip=1&limit=1"),
+        await listed(
+            api,
+            "q=crowd&sort=-username&skip=1&limit=1",
             ["crowdb"],
-            did=f"GET {USERS}?q=crowd&sort=-username&skip=1&limit=1",
             why="the client would get another part of the list than it asked for",
             hint="give get_multi skip, limit, sort and where",
         )
@@ -711,7 +819,7 @@ class TestChange:
         """Store Ada, send a PATCH; return the answer and the stored row."""
         [user_id] = await add_users(load, api, "ada", **{"full_name": "Ada"} | columns)
         answer = await api.patch(f"{USERS}/{user_id}", json=body)
-        hint = "return await user_crud.update(self.session, user, data, **values)"
+        hint = "user_crud.update does the work: hand it the user, the data and your values, and return its result"
         expect.status(
             answer,
             200,
@@ -774,7 +882,7 @@ class TestChange:
             got=got,
             expected="what hash_password returned for it",
             why="the old password would still open the account, or the new one lies there for everybody to read",
-            hint='values["hashed_password"] = await hash_password(data.password), handed to user_crud.update',
+            hint="make a hash of the new password, and hand it to user_crud.update by the name of its column",
         )
         expect.that(
             "Another Horse" not in answer.text and "hash number" not in answer.text,
@@ -809,7 +917,14 @@ class TestChange:
         """The method update also takes a UserUpdate, which has no password"""
         schemas, service = load("users.schemas"), load("users.service").UserService
         update = getattr(service, "update", None)
-        expect.that(update is not None, did="UserService.update", got="there is no such method", expected="a method")
+        expect.that(
+            update is not None,
+            did="UserService.update",
+            got="there is no such method",
+            expected="a method",
+            why="the route for PATCH calls it: each change would be a 500",
+            hint="define `update` inside the class; mind the spelling",
+        )
         [user_id] = await add_users(load, api, "ada")
         async with api.sessions.begin() as session:
             user = await session.get(load("users.models").User, user_id)
@@ -825,7 +940,14 @@ class TestChange:
                     at=update,
                 ) from None
         row = await stored(load, api, user_id)
-        expect.equal((row.full_name, row.hashed_password), ("Ada Lovelace", HASH), did="update with a UserUpdate")
+        expect.equal(
+            (row.full_name, row.hashed_password),
+            ("Ada Lovelace", HASH),
+            did="the full name and the hash after service.update(user, UserUpdate(full_name=...))",
+            why="a person who corrects a name would see the old one, or could never sign in again",
+            hint="hand the data to user_crud.update, whatever its class",
+            at=update,
+        )
 
     async def test_unknown(self, api):
         """A change of an unknown user is a 404"""
@@ -855,14 +977,17 @@ async def remove(load, api, user_id):
 class TestDelete:
     async def test_no_content(self, load, api):
         """DELETE answers 204, without a body"""
-        reason = {
-            "why": "a body behind a 204 is taken for the beginning of the next answer",
-            "hint": "status_code=status.HTTP_204_NO_CONTENT in the decorator, `-> None`, and no return",
-        }
+        hint = "status_code=status.HTTP_204_NO_CONTENT in the decorator, `-> None`, and no return"
         [user_id] = await add_users(load, api, "ada")
         answer = await remove(load, api, user_id)
-        expect.status(answer, 204, **reason)
-        expect.equal(answer.content, b"", did=f"DELETE {USERS}/{user_id}, the body", **reason)
+        expect.status(answer, 204, why="another status says that there is something to read", hint=hint)
+        expect.equal(
+            answer.content,
+            b"",
+            did=f"DELETE {USERS}/{user_id}, the body",
+            why="a body behind a 204 is taken for the beginning of the next answer",
+            hint=hint,
+        )
 
     async def test_gone(self, load, api):
         """Afterwards the user cannot be read, and cannot be deleted again"""
