@@ -34,6 +34,9 @@ _RULES: list[tuple[str, str, str]] = [
     ("ValidationError", r"for (\w+)", "compare the data with the fields of {0}: the message names the field"),
     ("TypeError", r"'(\w+)' object is not callable", "something is called that is no function, but a {0}: is a pair of brackets too many?"),
     ("TypeError", r"Boolean value of this clause", "Python's `and`, `or`, `not` and `in` do not build SQL: use `&`, `|`, `~`, `in_`, or `or_(...)`"),
+    ("TypeError", r"'_?AsyncGeneratorContextManager' object does not support the context manager protocol", "write `async with`: this needs an event loop to open and to close"),
+    ("TypeError", r"takes (?:from )?\d+ (?:to \d+ )?positional arguments? but", "give the arguments by name, or count them: the function takes fewer"),
+    ("ArgumentError", r"__table_args__ value must be a tuple", "the comma makes a tuple, not the brackets: `(first,)`"),
     ("TypeError", r"missing \d+ required .*argument", "compare the call with the function's parameters"),
     ("TypeError", r"unexpected keyword argument '(\w+)'", "the function has no parameter `{0}`: compare the names"),
     ("FastAPIError", r"Invalid args for response field", "the return annotation is no Pydantic type: use a schema, or set `response_model=None`"),
@@ -66,4 +69,5 @@ def summary(error: BaseException) -> str:
     lines = [line.strip() for line in said(error).strip().split("\n") if line.strip()]
     count = 3 if lines and re.match(r"\d+ validation error", lines[0]) else 1
     first = " ".join(lines[:count])
-    return f"{type(error).__name__}: {first}" if first else type(error).__name__
+    named = re.sub(r"<[\w.]*\b(\w+) object at 0x\w+>", r"<\1>", first)
+    return f"{type(error).__name__}: {named}" if named else type(error).__name__

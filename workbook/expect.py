@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from workbook.diagnose import said
+from workbook.diagnose import said, summary
 from workbook.verdict import Exchange
 
 LONG = 60
@@ -28,6 +28,7 @@ class Wrong(AssertionError):
         hint: one action.
         at: the learner's function, method or class that is at fault, if known.
         exchange: the recorded request, if it was one.
+        error: the exception that tells which line of the learner's it was.
     """
 
     def __init__(
@@ -40,9 +41,10 @@ class Wrong(AssertionError):
         hint: str = "",
         at: object = None,
         exchange: Exchange | None = None,
+        error: BaseException | None = None,
     ) -> None:
         self.did, self.got, self.expected = did, got, expected
-        self.why, self.hint, self.at, self.exchange = why, hint, at, exchange
+        self.why, self.hint, self.at, self.exchange, self.error = why, hint, at, exchange, error
         super().__init__("; ".join(part for part in (did, got, expected) if part))
 
 
@@ -317,6 +319,8 @@ def raising(
     expected = with_article(kind.__name__) + (f' that says "{says}"' if says else "")
     try:
         yield caught
+    except Wrong:  # what the block itself expects
+        raise
     except kind as error:
         caught.value = error
         if says.lower() in said(error).lower():
@@ -327,6 +331,20 @@ def raising(
     else:
         got = "nothing was raised"
     raise Wrong(did=did, got=got, expected=expected, why=why, hint=hint, at=at) from None
+
+
+def known(error: Exception, mistakes: Iterable[tuple[str, str]], **facts: Any) -> NoReturn:
+    """Raise a wrong answer that names a known mistake, or else the error itself.
+
+    Args:
+        error: what the learner's code raised.
+        mistakes: for each known mistake a part of the error's message, and the hint.
+        facts: what else `Wrong` takes: did, expected, why.
+    """
+    for part, hint in mistakes:
+        if part in said(error):
+            raise Wrong(got=f"it raised {summary(error)[:160]}", hint=hint, error=error, **facts) from None
+    raise error
 
 
 def place(thing: object) -> tuple[str, int] | None:

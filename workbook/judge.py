@@ -64,7 +64,9 @@ class Judge:
         made.why = error.why
         made.exchange = error.exchange
         found = expect.place(error.at) if error.at is not None else None
-        made.where = self.package.locate(*found) if found else None
+        made.where = self._last_own_line(error.error) if error.error else None
+        if made.where is None and found:
+            made.where = self.package.locate(*found)
         if made.where is None and error.exchange is not None:
             made.where = error.exchange.endpoint
         made.hint = self._hint(error.hint)

@@ -6,11 +6,9 @@ import inspect
 import sqlite3
 import threading
 import time as clock
-import traceback
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Index, MetaData, UniqueConstraint, event, func, insert, select, text
@@ -49,27 +47,6 @@ def is_missing_greenlet(error):
 def in_words(error):
     """Return an error in one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())[:150]}"
-
-
-def name_mistake(error, mistakes, **facts):
-    """Raise a wrong answer that names a known mistake, or else the error itself.
-
-    Args:
-        mistakes: for each known mistake a part of the error's message, and the hint.
-        facts: what else the wrong answer says.
-    """
-    for part, hint in mistakes:
-        if part in str(error):
-            raise expect.Wrong(got=in_words(error) + at_line(error), hint=hint, **facts) from None
-    raise error
-
-
-def at_line(error):
-    """Return the learner's line that an error came through first, or an empty text."""
-    folder = Path(importlib.import_module("app").__file__).parent
-    frames = traceback.extract_tb(error.__traceback__)
-    lines = [frame.line for frame in frames if Path(frame.filename).is_relative_to(folder)]
-    return f", in the line `{lines[0]}`" if lines and lines[0] else ""
 
 
 def made_engine(load, url=MEMORY, **options):
@@ -749,7 +726,7 @@ class TestItems:
         try:
             load("items.models")
         except ArgumentError as error:
-            name_mistake(
+            expect.known(
                 error,
                 [NO_TUPLE],
                 did="import app.items.models",
@@ -1224,7 +1201,7 @@ async def backed_up(backup, source, target):
     try:
         return await backup(source, target)
     except TypeError as error:
-        name_mistake(
+        expect.known(
             error,
             NOT_THE_THREAD,
             did="await backup(source, target)",
@@ -1383,7 +1360,7 @@ async def started(app, lifespan):
         try:
             await stack.enter_async_context(app.router.lifespan_context(app))
         except TypeError as error:
-            name_mistake(
+            expect.known(
                 error,
                 NOT_ENTERED,
                 did="start the app",

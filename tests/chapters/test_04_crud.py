@@ -1,12 +1,8 @@
 """Checks of chapter 04: the queries that every table needs."""
 
 import asyncio
-import importlib
-import re
-import traceback
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
@@ -157,28 +153,6 @@ def kind(found):
 def said(error):
     """Return an error's kind and first line."""
     return f"{type(error).__name__}: {str(error).splitlines()[0]}"
-
-
-def at_line(error):
-    """Return the learner's line that an error came through first, or an empty text."""
-    folder = Path(importlib.import_module("app").__file__).parent
-    frames = traceback.extract_tb(error.__traceback__)
-    lines = [frame.line for frame in frames if Path(frame.filename).is_relative_to(folder)]
-    return f", in the line `{lines[0]}`" if lines and lines[0] else ""
-
-
-def name_mistake(error, mistakes, **facts):
-    """Raise a wrong answer that names a known mistake, or else the error itself.
-
-    Args:
-        mistakes: for each known mistake a part of the error's message, and the hint.
-        facts: what else the wrong answer says.
-    """
-    for part, hint in mistakes:
-        if part in str(error):
-            got = re.sub(r"<[\w.]*\b(\w+) object at 0x\w+>", r"<\1>", said(error))
-            raise expect.Wrong(got=f"it raised {got[:150].rstrip('.')}{at_line(error)}", hint=hint, **facts) from None
-    raise error
 
 
 def call(wanted):
@@ -1197,7 +1171,7 @@ async def with_owner(load, db, **wanted):
     try:
         found = await crud.get_multi_with_owner(db, **wanted)
     except (ArgumentError, TypeError) as error:
-        name_mistake(
+        expect.known(
             error,
             NO_OPTION,
             did=did,
@@ -1319,7 +1293,7 @@ async def found_by(load, db, q):
     try:
         condition = crud.matches(q)
     except (ArgumentError, TypeError) as error:
-        name_mistake(error, NO_CONDITION, **reason)
+        expect.known(error, NO_CONDITION, **reason)
     expect.that(
         hasattr(condition, "self_group"),
         got=kind(condition),

@@ -126,3 +126,20 @@ def test_long_values_are_cut_with_their_size() -> None:
     assert expect.shown("é" * 61) == '"éééé…" (61 characters, 122 bytes)'
     assert expect.shown("é" * 37) == f'"{"é" * 37}" (37 characters, 74 bytes)'
     assert expect.shown("abc") == '"abc"'
+
+
+def test_a_wrong_answer_inside_an_expected_error_stays_itself() -> None:
+    """What the block of `raising` expects by itself is told as such, and not as another exception."""
+    with pytest.raises(expect.Wrong, match="inner"), expect.raising(ValueError, did="outer"):
+        raise expect.Wrong(did="inner")
+
+
+def test_a_known_mistake_is_named_and_any_other_error_goes_on() -> None:
+    """The part of a message that tells a mistake brings its hint; addresses are left out of what is said."""
+    mistakes = [("no list", "put brackets around it")]
+    with pytest.raises(expect.Wrong) as caught:
+        expect.known(TypeError(f"no list: {object()}"), mistakes, why="as asked")
+    assert (caught.value.got, caught.value.hint) == ("it raised TypeError: no list: <object>", "put brackets around it")
+    assert caught.value.why == "as asked"
+    with pytest.raises(KeyError):
+        expect.known(KeyError("x"), mistakes)
