@@ -5,6 +5,7 @@ import logging
 from contextlib import contextmanager
 from typing import Annotated
 
+import pytest
 from fastapi import Depends
 from sqlalchemy import event, func, select
 
@@ -53,6 +54,18 @@ def fields(answer):
     return body if isinstance(body, dict) else {}
 
 
+def crashed(answer):
+    """Return what an unexpected error says; an answer that is no 500 says nothing."""
+    exchange = answer.extensions.get("workbook.exchange")
+    return str(exchange.response_body) if answer.status_code == 500 and exchange is not None else ""
+
+
+def bad_tokens(people, user_id, kind):
+    """Return tokens that prove nothing: rubbish, one that is forged, and one that has expired."""
+    forged = people.token(user_id, kind=kind, key="another key of 32 characters or more")
+    return "rubbish", "a.b.c", forged, people.token(user_id, kind=kind, minutes=-5)
+
+
 def pair_of(answer, expected=200, **reason):
     """Expect a pair of tokens with its user, and return it."""
     expect.status(answer, expected, **reason)
@@ -63,7 +76,7 @@ def pair_of(answer, expected=200, **reason):
         response=answer,
         got=f"the body lacks {', '.join(missing)}",
         expected="access_token, refresh_token, token_type and user",
-        why="the client would be signed up, but not signed in",
+        why="the client would not be signed in, or only until the access token expires",
         hint="return the whole TokenPair that the service gives",
     )
     return body
@@ -267,9 +280,15 @@ class TestLoginForm:
             why="the docs page and every OAuth client send a form; this route reads JSON or the address",
             hint="take `form: Annotated[OAuth2PasswordRequestForm, Depends()]`: it reads the form",
         )
-        pair = pair_of(
-            answer, why="a sign-in creates nothing with an address of its own", hint="the default status, 200"
+        expect.that(
+            answer.status_code != 201,
+            response=answer,
+            got="201 Created",
+            expected="200 OK",
+            why="a sign-in creates nothing with an address of its own",
+            hint="the default status, 200",
         )
+        pair = pair_of(answer, why="nobody could sign in", hint="hand form.username and form.password on")
         expect.equal(pair["user"].get("id"), ada.id, did="user.id", hint="return the TokenPair of the service")
         claims_of(load, pair["access_token"], "access", answer)
         not_stored(answer)
@@ -405,8 +424,7 @@ class TestCredentials:
         ada = await people.add("ada")
         answer = await login(visitor, "ada")
         hint = "return await self._start_session(user)"
-        exchange = answer.extensions.get("workbook.exchange")
-        if exchange is not None and "IntegrityError" in str(exchange.response_body):
+        if "IntegrityError" in crashed(answer):
             hint = "the second value is None when the old hash is good: `if new_hash:`"
         pair = pair_of(answer, why="nobody could sign in", hint=hint)
         expect.equal(pair["user"].get("id"), ada.id, did="user.id", hint="start the session of this user")
@@ -458,7 +476,12 @@ class TestCredentials:
             hint="keep the second value of verify_password; when there is one, set user.hashed_password",
             at=load("auth.service").AuthService.login,
         )
-        expect.status(await login(visitor, "ada"), 200, hint="store the new hash, nothing else")
+        expect.status(
+            await login(visitor, "ada"),
+            200,
+            why="a password that was right a moment ago would be wrong for ever",
+            hint="store the new hash, nothing else",
+        )
 
     async def test_a_good_hash_stays(self, visitor, people):
         """A hash that is expensive enough stays as it is"""
@@ -469,7 +492,7 @@ class TestCredentials:
             (await people.stored(ada)).hashed_password,
             before,
             did="the hash in the table after a log-in",
-            why="the next log-in would find no hash to compare with",
+            why="a hash that needs no change would be lost, or made anew at each sign-in",
             hint="set user.hashed_password only when verify_password returned a new hash",
         )
 
@@ -490,6 +513,25 @@ class TestCredentials:
 
 @exercise("9.4")
 class TestCurrentUser:
+    @pytest.fixture
+    def turned_away(self, load):
+        """Expect a 401 with the challenge; an InvalidToken that nobody caught is a mistake of its own."""
+
+        def check(answer, **reason):
+            expect.that(
+                "InvalidToken" not in crashed(answer),
+                response=answer,
+                got="500 Internal Server Error: InvalidToken was raised, and nobody caught it",
+                expected="401 Unauthorized",
+                why="a bad token must send the client to the log-in; a 500 looks like our failure",
+                hint="`tokens.read` raises InvalidToken, and HTTP does not know it: catch it where you read the token, "
+                "and raise InvalidAccessToken in its place",
+                at=load("auth.dependencies").get_current_user,
+            )
+            challenged(answer, **reason)
+
+        return check
+
     async def test_an_access_token_is_its_user(self, visitor, people):
         """A good access token opens /users/me, and it is you"""
         await people.add("bob")
@@ -511,42 +553,40 @@ class TestCurrentUser:
         )
         expect.equal(fields(answer).get("id"), ada.id, did="id of /users/me", hint="the user's id is claims.sub")
 
-    async def test_no_token(self, visitor):
+    async def test_no_token(self, visitor, turned_away):
         """Without a token, or with another scheme, the answer is 401 with the challenge, not 403"""
         for headers in ({}, {"Authorization": "Basic YTpi"}, {"Authorization": "Bearer"}):
-            challenged(
+            turned_away(
                 await visitor.get(f"{API}/users/me", headers=headers),
                 why="401 means: sign in first. A client that gets a 403 never shows the log-in",
                 hint="let OAuth2PasswordBearer read the header: `token: Annotated[str, Depends(oauth2_scheme)]`",
             )
 
-    async def test_forged_and_expired(self, visitor, people):
+    async def test_forged_and_expired(self, visitor, people, turned_away):
         """Rubbish, a forged token and an expired one are 401 with the challenge"""
         ada = await people.add("ada")
-        forged = people.token(ada.id, key="another key of 32 characters or more")
-        expired = people.token(ada.id, minutes=-5)
-        for token in ("rubbish", "a.b.c", forged, expired):
-            challenged(
+        for token in bad_tokens(people, ada.id, "access"):
+            turned_away(
                 await me(visitor, token),
                 why="a bad token must send the client to the log-in; a 500 looks like our failure",
                 hint="`except InvalidToken as error: raise InvalidAccessToken from error`",
             )
 
-    async def test_a_refresh_token_opens_nothing(self, visitor, people):
+    async def test_a_refresh_token_opens_nothing(self, visitor, people, turned_away):
         """A refresh token is no access token: 401"""
         ada = await people.add("ada")
-        challenged(
+        turned_away(
             await me(visitor, people.token(ada.id, kind="refresh")),
             why="a refresh token lives for days; whoever copies it could use every route with it",
             hint="read the token as TokenType.ACCESS, and as nothing else",
         )
 
-    async def test_a_user_who_is_gone(self, visitor, people, load):
+    async def test_a_user_who_is_gone(self, visitor, people, load, turned_away):
         """A good token of a deleted user, or of one who never was, is 401"""
         ada = await people.add("ada")
         await people.change(ada, deleted_at=load("db.base").utc_now(), is_active=False)
         for user_id in (ada.id, 999):
-            challenged(
+            turned_away(
                 await me(visitor, people.token(user_id)),
                 why="a deleted user would still be let in, or the answer would be a 500",
                 hint="ask user_crud.get, which hides deleted users; `if user is None: raise InvalidAccessToken`",
@@ -591,28 +631,52 @@ class TestActiveUser:
     async def test_switched_off_with_a_fresh_token(self, visitor, people):
         """A user who is switched off is refused at once with 400 and inactive_user, though the token is fresh"""
         ada = await people.add("ada")
-        expect.status(await me(visitor, people.token(ada.id)), 200, hint="an active user may pass: return the user")
+        expect.status(
+            await me(visitor, people.token(ada.id)),
+            200,
+            why="nobody could use the API",
+            hint="an active user may pass: return the user",
+        )
         await people.change(ada, is_active=False)
         answer = await visitor.get(f"{API}/users/me", headers=ada.headers)
-        expect.status(
-            answer,
-            400,
+        expect.that(
+            answer.status_code != 200,
+            response=answer,
+            got="200 OK: she is switched off, and passes",
+            expected="400 Bad Request",
             why="whoever an admin locks out goes on for up to 30 minutes",
             hint="`if not user.is_active: raise InactiveUser`, above the return",
         )
-        expect.equal(fields(answer).get("code"), "inactive_user", did="code", hint="raise InactiveUser")
+        why = "the token is good, so signing in again does not help: a client must tell this apart from a 401"
+        expect.status(answer, 400, why=why, hint="raise InactiveUser: it has the status and the code")
+        expect.equal(fields(answer).get("code"), "inactive_user", did="code", why=why, hint="raise InactiveUser")
 
     async def test_an_active_user_passes(self, visitor, people):
         """An active user passes; one who is switched on again does too"""
         ada = await people.add("ada", is_active=False)
         await people.change(ada, is_active=True)
         answer = await visitor.get(f"{API}/users/me", headers=ada.headers)
-        expect.status(answer, 200, why="nobody could use the API", hint="return the user who is active")
-        expect.equal(fields(answer).get("id"), ada.id, did="id of /users/me", hint="return the user")
+        expect.status(
+            answer,
+            200,
+            why="nobody could use the API, or switching off could not be taken back",
+            hint="return the user who is active",
+        )
+        expect.equal(
+            fields(answer).get("id"),
+            ada.id,
+            did="id of /users/me",
+            why="Ada would act as somebody else",
+            hint="return the user who came in as the parameter",
+        )
 
     async def test_no_token_is_still_401(self, visitor):
         """Without a token the answer is still 401"""
-        challenged(await me(visitor), hint="keep `Depends(get_current_user)` in the annotation")
+        challenged(
+            await me(visitor),
+            why="somebody whom the app does not know must sign in first",
+            hint="keep `Depends(get_current_user)` in the annotation",
+        )
 
 
 # ---------------------------------------------------------------------------------------------------------------- 9.6
@@ -703,15 +767,18 @@ class TestRefresh:
         """An access token, a forged and an expired token, and rubbish are 401"""
         pair = await signed_in(visitor, people)
         user_id = pair["user"]["id"]
-        forged = people.token(user_id, kind="refresh", key="another key of 32 characters or more")
-        expired = people.token(user_id, kind="refresh", minutes=-5)
-        for token in (pair["access_token"], forged, expired, "rubbish", ""):
+        for token in (pair["access_token"], *bad_tokens(people, user_id, "refresh"), ""):
             refused_grant(
                 await refresh(visitor, token),
                 why="an access token would be as good as a refresh token, or a bad token would be a 500",
                 hint="self.tokens.read(refresh_token, TokenType.REFRESH); InvalidToken becomes InvalidRefreshToken",
             )
-        expect.status(await refresh(visitor, pair["refresh_token"]), 200, hint="a refused token spends nothing")
+        expect.status(
+            await refresh(visitor, pair["refresh_token"]),
+            200,
+            why="anybody who sends rubbish could sign Ada out",
+            hint="a refused token spends nothing",
+        )
 
     async def test_who_is_gone_or_switched_off(self, visitor, people, load):
         """A user who was switched off, or deleted, gets no new pair: 401"""
@@ -915,8 +982,7 @@ class TestLogout:
     async def test_rubbish_is_no_error(self, visitor, people):
         """Rubbish, an expired token and a forged one are 204, too"""
         ada = await people.add("ada")
-        forged = people.token(ada.id, kind="refresh", key="another key of 32 characters or more")
-        for token in ("rubbish", "", forged, people.token(ada.id, kind="refresh", minutes=-5)):
+        for token in (*bad_tokens(people, ada.id, "refresh"), ""):
             expect.status(
                 await logout(visitor, token),
                 204,

@@ -1,5 +1,10 @@
 """Checks of chapter 11: the learner's fixtures are probed, the learner's tests run on right and on broken apps."""
 
+import ast
+from pathlib import Path
+
+import pytest
+
 from workbook import expect
 from workbook.checks import exercise
 from workbook.suite import Variant
@@ -10,25 +15,21 @@ PROBES = "tests/probe/test_probe.py"
 # ------------------------------------------------------------------------------------------------------------- probes
 
 
-def probe(suite, source, hooks=""):
-    """Run our probes with the learner's fixtures, and return what came of it."""
+def passes(suite, source, *tests, hooks="", did, expected, why, hint):
+    """Run our probes with the learner's fixtures, and expect some to pass; the message says what came back."""
     files = {PROBES: source, "tests/probe/conftest.py": hooks}
-    return suite.run([Variant("probe", files=files, paths=(PROBES,))], limit=SECONDS)[0]
-
-
-def passes(ran, test, *, did, expected, why, hint):
-    """Expect one probe to pass; its message says what came back."""
-    outcome = ran.outcomes.get(f"{PROBES}::{test}", "not run")
-    name = f"{PROBES}::{test}"
-    got = ran.messages.get(name) or ran.summary()
-    expect.that(
-        outcome == "passed",
-        did=did,
-        got=got.removeprefix("AssertionError: "),
-        expected=expected,
-        why=why,
-        hint=hint,
-    )
+    ran = suite.run([Variant("probe", files=files, paths=(PROBES,))], limit=SECONDS)[0]
+    for test in tests:
+        name = f"{PROBES}::{test}"
+        got = ran.messages.get(name) or ran.summary()
+        expect.that(
+            ran.outcomes.get(name) == "passed",
+            did=did,
+            got=got.removeprefix("AssertionError: "),
+            expected=expected,
+            why=why,
+            hint=hint,
+        )
 
 
 AFTER = """
@@ -97,22 +98,25 @@ def test_closed(seen):
 class TestStarted:
     def test_open_client(self, suite):
         """A test gets an open httpx client, whose paths begin below /api/v1"""
-        ran = probe(suite, STARTED, AFTER)
-        for test in ("test_client", "test_path"):
-            passes(
-                ran,
-                test,
-                did='a test with `client` sends `await client.get("/users/me")`',
-                expected="an open client; 401, because nobody is signed in",
-                why="every test of this chapter sends its requests through this client",
-                hint='yield the client inside its `async with`; base_url="http://test/api/v1"',
-            )
+        passes(
+            suite,
+            STARTED,
+            "test_client",
+            "test_path",
+            hooks=AFTER,
+            did='a test with `client` sends `await client.get("/users/me")`',
+            expected="an open client; 401, because nobody is signed in",
+            why="every test of this chapter sends its requests through this client",
+            hint='yield the client inside its `async with`; base_url="http://test/api/v1"',
+        )
 
     def test_lifespan(self, suite):
         """While a test runs, the app is started: its lifespan has run"""
         passes(
-            probe(suite, STARTED, AFTER),
+            suite,
+            STARTED,
             "test_ready",
+            hooks=AFTER,
             did="a test with `client` reads `app.state.ready`",
             expected="True",
             why="without the lifespan there is no database; the first query is a 500",
@@ -122,8 +126,10 @@ class TestStarted:
     def test_app(self, suite):
         """The client talks to `built_app`, with the settings of the tests"""
         passes(
-            probe(suite, STARTED, AFTER),
+            suite,
+            STARTED,
             "test_same",
+            hooks=AFTER,
             did="a test with `app` and `client` compares both with `built_app`",
             expected="`app` is `built_app`, and the client's answers come from it",
             why="another app has other settings: your tests would write into a real database",
@@ -133,8 +139,10 @@ class TestStarted:
     def test_register(self, suite):
         """A request reaches the database"""
         passes(
-            probe(suite, STARTED, AFTER),
+            suite,
+            STARTED,
             "test_database",
+            hooks=AFTER,
             did="a test with `client` signs up a user",
             expected="201",
             why="most tests need a user",
@@ -144,8 +152,10 @@ class TestStarted:
     def test_stopped(self, suite):
         """After a test the app is stopped, and the client is closed"""
         passes(
-            probe(suite, STARTED, AFTER),
+            suite,
+            STARTED,
             "test_closed",
+            hooks=AFTER,
             did="look at the app and the client when a test is over",
             expected="app.state.ready is False, and the client is closed",
             why="what stays open from one test disturbs the next one, and connections run out",
@@ -209,42 +219,42 @@ async def test_child_is_gone(app):
 class TestEmpty:
     def test_users(self, suite):
         """A user of one test is gone in the next one"""
-        ran = probe(suite, EMPTY)
-        for test in ("test_user_comes", "test_user_is_gone"):
-            passes(
-                ran,
-                test,
-                did="one test signs up a user, the next one counts the users",
-                expected="no users",
-                why="a test that sees yesterday's rows passes alone and fails in company",
-                hint="delete in a session that commits: `async with app.state.session_factory.begin() as session:`",
-            )
+        passes(
+            suite,
+            EMPTY,
+            "test_user_comes",
+            "test_user_is_gone",
+            did="one test signs up a user, the next one counts the users",
+            expected="no users",
+            why="a test that sees yesterday's rows passes alone and fails in company",
+            hint="delete in a session that commits: `async with app.state.session_factory.begin() as session:`",
+        )
 
     def test_all_tables(self, suite):
         """Every table is emptied, also one that your app gets later"""
-        ran = probe(suite, EMPTY)
-        for test in ("test_loose_comes", "test_loose_is_gone"):
-            passes(
-                ran,
-                test,
-                did="one test stores a row in a table that is new in Base.metadata, the next one counts",
-                expected="no rows",
-                why="whoever adds a table will not think of this fixture",
-                hint="loop over `Base.metadata.sorted_tables` in place of a list of your own",
-            )
+        passes(
+            suite,
+            EMPTY,
+            "test_loose_comes",
+            "test_loose_is_gone",
+            did="one test stores a row in a table that is new in Base.metadata, the next one counts",
+            expected="no rows",
+            why="whoever adds a table will not think of this fixture",
+            hint="loop over `Base.metadata.sorted_tables` in place of a list of your own",
+        )
 
     def test_order(self, suite):
         """Rows that refer to a user are deleted before the user"""
-        ran = probe(suite, EMPTY)
-        for test in ("test_child_comes", "test_child_is_gone"):
-            passes(
-                ran,
-                test,
-                did="one test stores a row that refers to a user, the next one counts both",
-                expected="no rows, and no error",
-                why="the database refuses to delete a row that another one still needs; then every test fails",
-                hint="go through `sorted_tables` backwards: `reversed(...)`",
-            )
+        passes(
+            suite,
+            EMPTY,
+            "test_child_comes",
+            "test_child_is_gone",
+            did="one test stores a row that refers to a user, the next one counts both",
+            expected="no rows, and no error",
+            why="the database refuses to delete a row that another one still needs; then every test fails",
+            hint="go through `sorted_tables` backwards: `reversed(...)`",
+        )
 
 
 FACTORY = """
@@ -267,6 +277,10 @@ async def row(app, person):
         found = await session.get(User, person.id)
     assert found is not None, f"no user has the id {person.id!r}: was it committed?"
     return found
+
+
+async def test_committed(app, client, make_user):
+    await row(app, await make_user("ada"))
 
 
 async def test_named(app, client, make_user):
@@ -339,18 +353,29 @@ class TestFactory:
     def test_stored(self, suite):
         """`make_user("ada")` stores Ada, committed, with her address, and returns her as a Person"""
         passes(
-            probe(suite, FACTORY),
-            "test_named",
+            suite,
+            FACTORY,
+            "test_committed",
             did='ada = await make_user("ada")',
-            expected="a committed row `ada` with ada@example.com, and a Person with its id",
+            expected="a row that another session finds by the Person's id",
             why="a row that is not committed is not there for the request that follows",
             hint="`async with app.state.session_factory.begin() as session: session.add(user)` commits at its end",
+        )
+        passes(
+            suite,
+            FACTORY,
+            "test_named",
+            did='ada = await make_user("ada")',
+            expected="a row `ada` with ada@example.com, and a Person with this name",
+            why="a test that signs in as `ada`, or looks for ada@example.com, finds nobody",
+            hint="the name goes into the row, into NAME@example.com and into the Person",
         )
 
     def test_signed_in(self, suite):
         """The headers sign in this user"""
         passes(
-            probe(suite, FACTORY),
+            suite,
+            FACTORY,
             "test_headers",
             did="GET /users/me with `ada.headers`",
             expected="200, and Ada",
@@ -360,34 +385,52 @@ class TestFactory:
 
     def test_names(self, suite):
         """Without a name the users are user1, user2, and in each test the count begins anew"""
-        ran = probe(suite, FACTORY)
-        for test in ("test_unnamed", "test_counts_anew"):
-            passes(
-                ran,
-                test,
-                did="await make_user(), twice, and once in the next test",
-                expected="user1, user2; then user1",
-                why="a test that needs three users should not have to find names",
-                hint='username or f"user{next(numbers)}"',
-            )
+        passes(
+            suite,
+            FACTORY,
+            "test_unnamed",
+            did="await make_user(), twice",
+            expected="user1, user2",
+            why="a test that needs three users should not have to find names",
+            hint='username or f"user{next(numbers)}"',
+        )
+        passes(
+            suite,
+            FACTORY,
+            "test_counts_anew",
+            did="await make_user(), in the next test",
+            expected="user1",
+            why="the names in one test would depend on how many users the tests before it have made",
+            hint="count with `numbers`, which the fixture makes anew for each test",
+        )
 
     def test_columns(self, suite):
         """Columns that the test names go before the usual values"""
-        ran = probe(suite, FACTORY)
-        for test in ("test_columns", "test_hash_column"):
-            passes(
-                ran,
-                test,
-                did="await make_user(..., role=Role.ADMIN, email=...), and with hashed_password=...",
-                expected="a row with exactly these values",
-                why="an admin who is stored as a user makes a test prove the opposite",
-                hint="build a dict of the usual values, then `| columns`, then `User(**values)`",
-            )
+        hint = "build a dict of the usual values, then `| columns`, then `User(**values)`"
+        passes(
+            suite,
+            FACTORY,
+            "test_columns",
+            did="await make_user(..., role=Role.ADMIN, full_name=..., email=...)",
+            expected="a row with exactly these values",
+            why="an admin who is stored as a user makes a test prove the opposite",
+            hint=hint,
+        )
+        passes(
+            suite,
+            FACTORY,
+            "test_hash_column",
+            did="await make_user(hashed_password=...)",
+            expected="a row with exactly this hash",
+            why="a test of an old hash would test a new one, and pass",
+            hint=hint,
+        )
 
     def test_inactive(self, suite):
         """Somebody who is switched off has a token too: 400, and not 401"""
         passes(
-            probe(suite, FACTORY),
+            suite,
+            FACTORY,
             "test_inactive",
             did="GET /users/me with the headers of `await make_user(is_active=False)`",
             expected="400 inactive_user: the token is good, the account is not",
@@ -398,7 +441,8 @@ class TestFactory:
     def test_password(self, suite):
         """The password of a user is PASSWORD, stored as a hash"""
         passes(
-            probe(suite, FACTORY),
+            suite,
+            FACTORY,
             "test_password",
             did="POST /auth/login as a user that the factory made",
             expected="200",
@@ -409,18 +453,20 @@ class TestFactory:
     def test_override(self, suite):
         """`override` puts a value in the place of a dependency"""
         passes(
-            probe(suite, FACTORY),
+            suite,
+            FACTORY,
             "test_override",
             did="override(get_token_issuer, an issuer with another key), then a request with an older token",
-            expected="401",
-            why="a test of an expired token would have to wait for 30 minutes",
+            expected="401: the app reads tokens with the other issuer",
+            why="a test could not replace what it cannot control: for an expired token it would have to wait",
             hint="an override is a function that gives the value: `lambda: value`",
         )
 
     def test_override_ends(self, suite):
         """In the next test the override is gone"""
         passes(
-            probe(suite, FACTORY),
+            suite,
+            FACTORY,
             "test_override_is_over",
             did="look at app.dependency_overrides in the next test, and send a request",
             expected="no overrides",
@@ -456,39 +502,72 @@ class Trial:
     def passes(self, suite, number):
         """Expect the tests to pass on a right app."""
         ran = suite.run(self.right, limit=SECONDS)[number]
+        self._first_on(suite, self.right[:number])
         expect.that(
             ran.good,
             did=f"pytest app/{self.path}, on {ran.name}",
             got=ran.summary(),
             expected="every test passes, and there is at least one",
-            why="a test that fails on a right app is a false alarm; soon nobody looks any more",
-            hint=self._repair(number),
+            why="a test that fails on a right app is a false alarm; soon nobody looks any more"
+            if ran.first
+            else "tests that do not run notice nothing",
+            hint=self._repair(number, ran),
         )
 
-    def _repair(self, number):
+    def _first_on(self, suite, variants):
+        """Expect the tests to pass on these apps before another one is tried."""
+        if not all(ran.good for ran in suite.run(variants, limit=SECONDS)):
+            raise expect.Wrong(did=f"not tried: app/{self.path} must pass on a right app first")
+
+    def _repair(self, number, ran):
+        if not ran.first:
+            return f'run `pytest("app/{self.path}")` in the notebook: it says why nothing runs; names begin with test_'
         if number == 0:
             return "run pytest in the notebook; compare what the test asks for with the table above the exercise"
         return "compare `status_code`, `code` and values; not the words of `detail`, and not the app's source text"
 
-    def catches(self, suite, name, *, why, hint):
-        """Expect the tests to fail on a broken app; before that, they must pass on the right ones."""
-        did = f"pytest app/{self.path}, on an app with this fault"
-        bad = next((ran for ran in suite.run(self.right, limit=SECONDS) if not ran.good), None)
-        if bad is not None:
-            raise expect.Wrong(
-                did=did,
-                got="not tried: your tests do not pass on the right apps yet",
-                expected="they pass there first",
-            )
+    def catches(self, suite, load, name, *, fault="", why, hint):
+        """Expect the tests to fail on a broken app; before that, they must pass on the right ones.
+
+        Args:
+            fault: who can do what in this app.
+        """
+        self._first_on(suite, self.right)
         found = dict(zip(self.broken, suite.run(list(self.broken.values()), limit=SECONDS), strict=True))[name]
-        expect.that(
-            found.caught,
-            did=did,
-            got=f"nobody noticed: {found.summary()}",
-            expected="at least one test fails",
+        if found.caught:
+            return
+        names, silent = tests_of(Path(load("tests").__file__).parents[1].joinpath(self.path).read_text("utf-8"))
+        if names == silent:
+            raise expect.Wrong(
+                did=f"pytest app/{self.path}, on apps with faults",
+                got=f"nobody noticed: {' and '.join(silent)} without a single `assert`",
+                expected="each test compares what came back with what should come back",
+                why="a test without a question runs everything and notices nothing",
+                hint="end the test with an `assert` that compares what came back with what is right",
+            )
+        raise expect.Wrong(
+            did=f"pytest app/{self.path}, on an app with this fault",
+            got=f"nobody noticed: {found.summary()}"
+            + (f"; without an `assert`: {', '.join(silent)}" if silent else ""),
+            expected=f"at least one test fails, because {fault}" if fault else "at least one test fails",
             why=why,
             hint=hint,
         )
+
+
+def tests_of(text):
+    """Return the names of a file's tests, and of those that ask nothing: no `assert`, not even in what they call."""
+    functions = [one for one in ast.walk(ast.parse(text)) if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)]
+    asking = {"raises", "fail", "raise_for_status"}
+    for _ in functions:
+        asking |= {one.name for one in functions if any(_asks(node, asking) for node in ast.walk(one))}
+    names = [one.name for one in functions if one.name.startswith("test_")]
+    return names, [name for name in names if name not in asking]
+
+
+def _asks(node, asking):
+    called = getattr(node, "id", getattr(node, "attr", ""))
+    return isinstance(node, ast.Assert | ast.Raise) or called in asking
 
 
 # The same rules, said in another way; and other words for people.
@@ -623,6 +702,47 @@ async def update_item(
         raise ItemNotFound
     return await item_crud.update(session, item, data)
 ''',
+        "update": '''
+%%app users/router.py --merge
+@router.patch("/{user_id}", response_model=UserPublic)
+async def update_user(
+    user: UserById, data: AdminUserUpdate, service: UserServiceDep, me: CurrentUser
+) -> User:
+    """Change the fields that are sent."""
+    return await service.update(user, data)
+''',
+        "read": '''
+%%app items/router.py --merge
+from app.auth.dependencies import CurrentUser
+from app.db.session import SessionDep
+from app.items.crud import item_crud
+from app.items.exceptions import ItemNotFound
+
+
+@router.get("/{item_id}", response_model=ItemPublic)
+async def read_item(item_id: int, session: SessionDep, user: CurrentUser) -> Item:
+    """Read one item."""
+    item = await item_crud.get(session, item_id)
+    if item is None:
+        raise ItemNotFound
+    return item
+''',
+        "remove": '''
+%%app items/router.py --merge
+from app.auth.dependencies import CurrentUser
+from app.db.session import SessionDep
+from app.items.crud import item_crud
+from app.items.exceptions import ItemNotFound
+
+
+@router.delete("/{item_id}", status_code=status.HTTP_204_NO_CONTENT)
+async def delete_item(item_id: int, session: SessionDep, user: CurrentUser) -> None:
+    """Delete an item."""
+    item = await item_crud.get(session, item_id)
+    if item is None:
+        raise ItemNotFound
+    await item_crud.delete(session, item)
+''',
         "help": '''
 %%app items/service.py --merge
 class ItemService:
@@ -636,6 +756,11 @@ class ItemService:
 
 @exercise("11.4", limit=25)
 class TestAccess:
+    @pytest.fixture(autouse=True)
+    def in_memory(self, monkeypatch):
+        """Give every app a database in memory: eleven apps run here, and a table needs no file."""
+        monkeypatch.setenv("TEST_DATABASE_URL", "sqlite://")
+
     def test_right(self, suite):
         """Your table passes on a right app"""
         ACCESS.passes(suite, 0)
@@ -644,58 +769,103 @@ class TestAccess:
         """Your table passes on a right app that is written differently"""
         ACCESS.passes(suite, 1)
 
-    def test_list(self, suite):
+    def test_list(self, suite, load):
         """Caught: every user of the app can read the e-mail addresses of all others"""
         ACCESS.catches(
             suite,
+            load,
             "list",
+            fault="a user can read the list of all users",
             why="one permission too many for a role is a leak of everybody's data",
-            hint="write the row `GET /users`, with what a user gets",
+            hint="try what a user gets who asks for all users",
         )
 
-    def test_create(self, suite):
+    def test_create(self, suite, load):
         """Caught: strangers make accounts for other people"""
         ACCESS.catches(
             suite,
+            load,
             "create",
+            fault="a visitor can make a user",
             why="a route that lost its guard works well, for everybody",
-            hint="write the row `POST /users`, with what a visitor and a user get",
+            hint="try what a visitor and a user get who make a user",
         )
 
-    def test_delete(self, suite):
+    def test_update(self, suite, load):
+        """Caught: Ada is angry with Bob, and now Bob has another name and another address"""
+        ACCESS.catches(
+            suite,
+            load,
+            "update",
+            fault="a user can change another user",
+            why="with another e-mail address, and perhaps another password, the account belongs to somebody else",
+            hint="try what a user gets who changes another user",
+        )
+
+    def test_delete(self, suite, load):
         """Caught: Ada is angry with Bob, and now Bob has no account"""
         ACCESS.catches(
             suite,
+            load,
             "delete",
+            fault="a user can delete another user",
             why="being signed in is not the same as being allowed",
-            hint="write the row `DELETE /users/{bob}`, with what a user gets",
+            hint="try what a user gets who deletes another user",
         )
 
-    def test_exists(self, suite):
+    def test_exists(self, suite, load):
         """Caught: somebody counts your customers, by trying one number after the other"""
         ACCESS.catches(
             suite,
+            load,
             "exists",
+            fault="a user who reads another user gets a 403",
             why="a 403 says: there is such a user; a 404 says nothing",
-            hint="write the row `GET /users/{bob}`: a user gets 404",
+            hint="try what a user gets who reads another user, and compare the exact status: 404",
         )
 
-    def test_change(self, suite):
+    def test_read(self, suite, load):
+        """Caught: Bob's diary was read by somebody else"""
+        ACCESS.catches(
+            suite,
+            load,
+            "read",
+            fault="a user can read somebody else's item",
+            why="ids are small numbers: whoever tries 1, 2, 3 and so on reads everything",
+            hint="try what a user gets who reads the item of another user",
+        )
+
+    def test_change(self, suite, load):
         """Caught: the price of Bob's item was changed by somebody else"""
         ACCESS.catches(
             suite,
+            load,
             "change",
+            fault="a user can change somebody else's item",
             why="reading was guarded and changing was not; this is the most frequent hole in web APIs",
-            hint="write the row `PATCH /items/{item}`: the item is Bob's, the user is not Bob",
+            hint="try what a user gets who changes the item of another user: the user must not be its owner",
         )
 
-    def test_help(self, suite):
+    def test_remove(self, suite, load):
+        """Caught: Bob's item is gone, and Bob did not delete it"""
+        ACCESS.catches(
+            suite,
+            load,
+            "remove",
+            fault="a user can delete somebody else's item",
+            why="what is deleted cannot be read again to see what it was",
+            hint="try what a user gets who deletes the item of another user",
+        )
+
+    def test_help(self, suite, load):
         """Caught: support cannot help, because an admin does not see what the customer sees"""
         ACCESS.catches(
             suite,
+            load,
             "help",
+            fault="an admin cannot see somebody else's item",
             why="a guard that keeps out the right people is a fault as well",
-            hint="write the rows of `/items/{item}`, with what an admin gets, and send the admin's headers",
+            hint="try what an admin gets for somebody else's item, and send the admin's headers",
         )
 
 
@@ -803,73 +973,81 @@ class TestComplaints:
         """Your tests pass on a right app that is written differently, with other words for people"""
         COMPLAINTS.passes(suite, 1)
 
-    def test_twin(self, suite):
+    def test_twin(self, suite, load):
         """Caught, letter 1: one person has two accounts, and the orders are in the other one"""
         COMPLAINTS.catches(
             suite,
+            load,
             "twin",
             why="a telephone begins every word with a capital letter; people do not notice",
             hint="sign up twice: the same address in two spellings, but two user names; the second one is a 409",
         )
 
-    def test_hash(self, suite):
+    def test_hash(self, suite, load):
         """Caught, letter 2: an answer holds enough to guess a password at home"""
         COMPLAINTS.catches(
             suite,
+            load,
             "hash",
             why="who has the hash can try a million passwords, and your server never notices",
             hint="ask what an answer must NOT hold; `answer.text` is the whole body",
         )
 
-    def test_dismissed(self, suite):
+    def test_dismissed(self, suite, load):
         """Caught, letter 3: he was switched off in the morning, and read everything in the afternoon"""
         COMPLAINTS.catches(
             suite,
+            load,
             "dismissed",
             why="a token lives for 30 minutes or more; switching off must work at once",
             hint="`make_user(is_active=False)` has headers; a request with them is a 400",
         )
 
-    def test_refresh(self, suite):
+    def test_refresh(self, suite, load):
         """Caught, letter 4: a stolen refresh token opens everything for 14 days"""
         COMPLAINTS.catches(
             suite,
+            load,
             "refresh",
             why="an access token is short-lived on purpose; this makes all tokens long-lived",
             hint="send the refresh token of a sign-up in the Authorization header: 401",
         )
 
-    def test_pen(self, suite):
+    def test_pen(self, suite, load):
         """Caught, letter 5: in my list is somebody else's pen"""
         COMPLAINTS.catches(
             suite,
+            load,
             "pen",
             why="what one may not read alone, one may not read in a list either",
             hint="one user makes an item, another one asks for GET /items",
         )
 
-    def test_admin(self, suite):
+    def test_admin(self, suite, load):
         """Caught, letter 6: nobody in the company can manage users any more"""
         COMPLAINTS.catches(
             suite,
+            load,
             "admin",
             why="only somebody with access to the database can repair this",
             hint="let the only admin delete the own account: 409",
         )
 
-    def test_known(self, suite):
+    def test_known(self, suite, load):
         """Caught, letter 7: a stranger finds out who is a customer"""
         COMPLAINTS.catches(
             suite,
+            load,
             "known",
             why="the two answers differ, so a list of addresses can be tried one by one",
             hint="sign in twice with a wrong password, once as somebody who exists; compare `code` and `detail`",
         )
 
-    def test_lost(self, suite):
+    def test_lost(self, suite, load):
         """Caught, letter 8: a change was confirmed, and on the next day it was gone"""
         COMPLAINTS.catches(
             suite,
+            load,
             "lost",
             why="the answer came from memory, the database knows nothing",
             hint="change something with PATCH, then read it again with a second request",
@@ -930,28 +1108,31 @@ class TestGaps:
         """Your tests pass on a right app that is written differently"""
         GAPS.passes(suite, 1)
 
-    def test_copied(self, suite):
+    def test_copied(self, suite, load):
         """Caught, place 1: a thief with a copied token stays signed in, although the copy was noticed"""
         GAPS.catches(
             suite,
+            load,
             "copied",
             why="the 401 was given, but what it should change was rolled back",
             hint="refresh with the first token, then again with it (401), then with the second one: 401 too",
         )
 
-    def test_old(self, suite):
+    def test_old(self, suite, load):
         """Caught, place 2: years after the cost was raised, the old cheap hashes are still there"""
         GAPS.catches(
             suite,
+            load,
             "old",
             why="sign-in is the only moment in which the app knows the password",
             hint="store a user with a hash of another cost, sign in, read the row: the hash differs",
         )
 
-    def test_reset(self, suite):
+    def test_reset(self, suite, load):
         """Caught, place 3: an admin sets a new password, and the thief is still signed in"""
         GAPS.catches(
             suite,
+            load,
             "reset",
             why="people change a password because somebody else knows it",
             hint="keep the refresh token from before the change, and use it after: 401",
