@@ -2,6 +2,7 @@
 
 import json
 import logging
+import traceback
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -51,9 +52,9 @@ async def handle_http_exception(request: Request, error: HTTPException) -> JSONR
     """Answer for an error of the framework, such as an unknown path.
 
     The framework says 400 only for a body that it cannot read: here that is a 422, as all
-    malformed requests are.
+    malformed requests are. A route may say 400 for reasons of its own.
     """
-    if error.status_code == status.HTTP_400_BAD_REQUEST:
+    if error.status_code == status.HTTP_400_BAD_REQUEST and raised_by_framework(error):
         return validation_response(request, [UNREADABLE_BODY])
     headers = dict(error.headers or {})
     if error.status_code == status.HTTP_405_METHOD_NOT_ALLOWED:
@@ -101,6 +102,13 @@ def allowed_methods(request: Request) -> list[str]:
         return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
 
     return [method for method in METHODS if matches(method)]
+
+
+def raised_by_framework(error: Exception) -> bool:
+    """Say whether FastAPI or Starlette raised an error, and not a route."""
+    frames = [frame for frame, _line in traceback.walk_tb(error.__traceback__)]
+    module = str(frames[-1].f_globals["__name__"]) if frames else ""
+    return module.startswith(("fastapi.", "starlette."))
 
 
 def unexpected_error(request: Request) -> JSONResponse:
