@@ -28,7 +28,7 @@ test: $(STAMP) ## run every test (PYTEST_ARGS="-k schemas")
 	$(BIN)/pytest --numprocesses auto --dist worksteal $(PYTEST_ARGS)
 
 # the backend's tests run once more than in `make test`, on PostgreSQL, and their coverage has a floor
-check: PYTEST_ARGS += --ignore=tests/backend
+check: PYTEST_ARGS += tests/workbook tests/course tests/browser
 check: lint types test backend drift verify ## everything CI runs: lint, types, tests, both databases, drift, proof of the checks
 
 backend: $(STAMP) ## test solutions/app on SQLite, with its coverage, and on PostgreSQL

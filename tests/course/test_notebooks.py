@@ -93,4 +93,4 @@ def test_a_dead_kernel_fails_the_run(tmp_path: Path) -> None:
     path = tmp_path / "dead.ipynb"
     cells = [nbformat.v4.new_code_cell("import os\nos._exit(0)")]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
-    assert nbval(path, "--nbval-lax", "--nbval-cell-timeout=10").returncode != 0
+    assert nbval(path, "--nbval-lax", "--nbval-cell-timeout=2").returncode != 0
