@@ -21,6 +21,7 @@ from workbook.course import Course, read_course
 from workbook.errors import WorkbookError
 from workbook.header import Header
 from workbook.imported import CannotImport, Imported
+from workbook.panel import Panel
 from workbook.server import LiveServer
 from workbook.snapshot import placed
 from workbook.verdict import Outcome
@@ -62,7 +63,7 @@ class Told(Exception):
 
 def show(text: str, html: str) -> None:
     """Display text with an HTML face; both travel in one bundle."""
-    display({"text/plain": text, "text/html": html}, raw=True)  # type: ignore[no-untyped-call]
+    display(Panel(text, html))  # type: ignore[no-untyped-call]
 
 
 @magics_class

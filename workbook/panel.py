@@ -13,6 +13,10 @@ HEAD = "border:1px solid #90a4ae;background:#eceff1;color:#1f1f1f;padding:3px 10
 CELL = "border:1px solid #90a4ae;background:#ffffff;color:#1f1f1f;padding:3px 10px;text-align:left;vertical-align:top"
 
 
+# JupyterLab sets what stands between two dollar signs as mathematics, also in an output: a hash is no formula
+PLAIN = '<div class="mathjax_ignore">{html}</div>'
+
+
 @dataclass(frozen=True)
 class Panel:
     """Something to show, as HTML and as text; Jupyter gets both in one bundle."""
@@ -24,7 +28,7 @@ class Panel:
         return self.text
 
     def _repr_mimebundle_(self, **_options: object) -> dict[str, str]:
-        return {"text/plain": self.text, "text/html": self.html}
+        return {"text/plain": self.text, "text/html": PLAIN.format(html=self.html)}
 
     def __add__(self, other: Panel) -> Panel:
         return Panel(f"{self.text}\n\n{other.text}".strip(), self.html + other.html)

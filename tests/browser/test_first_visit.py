@@ -4,7 +4,7 @@ from pathlib import Path
 
 from playwright.sync_api import expect
 
-from tests.browser.driver import ROOT, Newcomer, git
+from tests.browser.driver import ROOT, SECOND, Newcomer, git
 from workbook.answers import Answer, read_answers
 from workbook.chapter import read_chapter
 from workbook.release import solved_source
@@ -41,6 +41,7 @@ def test_a_first_visit(newcomer: Newcomer, course: Path) -> None:
     restarts_and_goes_on(newcomer)
     fails_on_the_planted_bug_then_solves_it(newcomer)
     sees_progress(newcomer)
+    reads_a_hash_letter_by_letter(newcomer)
     takes_the_last_write_back(newcomer, course)
 
 
@@ -150,10 +151,21 @@ def sees_progress(newcomer: Newcomer) -> None:
     newcomer.photograph("9-progress", own)
 
 
+def reads_a_hash_letter_by_letter(newcomer: Newcomer) -> None:
+    """Dollar signs in a table stay what they are: JupyterLab would set what is between them as mathematics."""
+    table = 'from workbook.panel import grid\ngrid("users", ["hash"], [["$2b$12$letters"], ["$x^2$"]])'
+    own = newcomer.insert_below(newcomer.find("%progress"), table)
+    said = newcomer.run(own)
+    newcomer.page.wait_for_timeout(SECOND)  # mathematics is set after the output is there
+    assert "$2b$12$letters" in said
+    assert "$2b$12$letters" in newcomer.output(own)
+    expect(newcomer.page.locator(".jp-OutputArea-output mjx-container")).to_have_count(0)
+
+
 def takes_the_last_write_back(newcomer: Newcomer, course: Path) -> None:
     """`%undo` brings back the file as it was before the last cell wrote it."""
     before = (course / "app" / "main.py").read_text()
-    own = newcomer.insert_below(newcomer.find("%progress"), "%undo")
+    own = newcomer.insert_below(newcomer.find("from workbook.panel"), "%undo")
     assert "took back" in newcomer.run(own)
     undone = (course / "app" / "main.py").read_text()
     assert undone != before
