@@ -137,6 +137,12 @@ def _validate_code(root: Path, chapter: Chapter) -> None:
                 raise SourceError(path, cell.line, f"the {kind} is no Python: {error}", "repair it") from None
 
 
+def _environment(root: Path, copy: Path) -> dict[str, str]:
+    """Return the environment of a chapter's run: whoever builds may have an app and a state of their own."""
+    own = {"PYTHONPATH": str(root), "WORKBOOK_ROOT": str(copy), "WORKBOOK_STATE": str(copy / ".workbook")}
+    return {**os.environ, **own, "WORKBOOK_APP": str(copy / "solutions" / "app")}
+
+
 def execute(root: Path, course: Course, chapter: Chapter) -> str:
     """Run a solved chapter in a copy of the tree, on the chapters before it; return the notebook's text.
 
@@ -158,8 +164,7 @@ def execute(root: Path, course: Course, chapter: Chapter) -> str:
         )
         client.coalesce_streams = True  # else a print may come in two pieces
         try:
-            environment = {**os.environ, "PYTHONPATH": str(root), "WORKBOOK_ROOT": str(copy)}
-            asyncio.run(client.async_execute(env=environment))
+            asyncio.run(client.async_execute(env=_environment(root, copy)))
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
             raise BuildError(f"{chapter.name} does not run: {error}") from None
     made["metadata"] = notebook.METADATA

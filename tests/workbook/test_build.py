@@ -32,9 +32,16 @@ def test_a_notebook_that_was_worked_in_is_kept(root: Path) -> None:
     assert own.is_file()
 
 
-def test_build_writes_notebooks_and_package_once(root: Path) -> None:
-    """The first build writes everything, the second nothing; drift of any built file is found and repaired."""
+def test_build_writes_notebooks_and_package_once(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first build writes everything, the second nothing; drift of any built file is found and repaired.
+
+    The notebooks run in a package and a state of their own, also for somebody whose environment names others.
+    """
+    for name in ("WORKBOOK_APP", "WORKBOOK_STATE"):
+        monkeypatch.setenv(name, str(tmp_path / name))
     written = build.build(root)
+    assert not (tmp_path / "WORKBOOK_APP").exists()
+    assert not list((tmp_path / "WORKBOOK_STATE").glob("*.sqlite3"))
     assert "wrote notebooks/00_demo.ipynb" in written
     assert "wrote solutions/00_demo.ipynb" in written
     assert "wrote solutions/app/numbers.py" in written
