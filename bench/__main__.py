@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import statistics
 import sys
 import tempfile
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from bench.engine import LOAD, ROOT, Failed, Kernel, cold_pytest, copy_course, kernel, timed, workbook
 from workbook.course import Course, read_course
+from workbook.snapshot import solved_until
 
 RUNS = 7
 
@@ -65,10 +67,15 @@ def measure(state: Path, course: Course, exercise: str, runs: int) -> Iterator[F
         warm.run(LOAD)
         yield Figure(f"%check {exercise}, the first in a kernel", [warm.run(f"%check {exercise}")])
         yield Figure(f"%check {exercise}, warm", repeated(warm, f"%check {exercise}", runs), 0.30)
-        yield Figure("%%app, a module written and imported", repeated(warm, rewrite(state), runs), 0.10)
+        yield Figure("%%app main.py, of the finished backend", repeated(warm, rewrite(state), runs), 0.10)
+        each = [statistics.median(repeated(warm, f"%check {id}", 1)) for id in course.exercises]
+        yield Figure(f"%check, each of {len(each)}, on the finished backend", each)
         for one in course.chapters:
-            each = [statistics.median(repeated(warm, f"%check {found.id}", 3)) for found in one.exercises]
-            yield Figure(f"%check, chapter {one.number}, its {len(each)} exercises", each, 0.30)
+            each = [in_its_place(warm, state, course, found.id) for found in one.exercises]
+            yield Figure(f"%check, chapter {one.number}, its {len(each)} in their place", each, 0.30)
+        put(state, course, exercise)
+        yield Figure(f"%%app main.py, after {exercise}", repeated(warm, rewrite(state), runs), 0.10)
+        put(state, course, None)
     cold = cold_pytest(exercise, f"tests/chapters/test_{chapter.name}.py")
     yield Figure(f"cold: python -m pytest, checks of {exercise}", commands(cold, state, runs))
     timed(workbook("build"), state)
@@ -76,6 +83,19 @@ def measure(state: Path, course: Course, exercise: str, runs: int) -> Iterator[F
     graded = commands(workbook("grade", "solutions"), state, runs)
     each = [seconds / len(course.exercises) for seconds in graded]
     yield Figure(f"workbook grade, each of {len(course.exercises)} exercises", each, 0.30)
+
+
+def in_its_place(warm: Kernel, state: Path, course: Course, exercise: str) -> float:
+    """Check an exercise on the package as it stands right after it, where a learner is; give the median of three."""
+    put(state, course, exercise)
+    return statistics.median(repeated(warm, f"%check {exercise}", 3))
+
+
+def put(state: Path, course: Course, exercise: str | None) -> None:
+    """Put the package into the copy as it is right after an exercise, or (None) as it is at the end."""
+    folder = state / "course" / "solutions"
+    shutil.rmtree(folder / "app")
+    solved_until(course, exercise).write(folder)
 
 
 def load(state: Path) -> float:
