@@ -45,11 +45,12 @@ def run(course: Course, workspace: Workspace, worker: Worker, target: str) -> st
     goal, before = _goal(course, target)
     plan = plan_for(course, worker, Snapshot.read(workspace.app_dir), goal, before)
     changes = plan.changes()
-    _record(workspace, before, plan)
+    if changes:
+        workspace.write(changes, f"{CAUSE} {target}")
+        _remember(workspace, course, before)
+    _record(workspace, before, plan)  # once it is written: a file that cannot be is no exercise filled in
     if not changes:
         return f"nothing to do: {'everything' if target == ALL else f'all that comes before {target}'} passes"
-    workspace.write(changes, f"{CAUSE} {target}")
-    _remember(workspace, course, before)
     lines = [f"caught up to {target}"]
     lines += [f"  kept yours: {', '.join(plan.kept)}"] if plan.kept else []
     lines += [f"  filled in:  {', '.join(plan.filled)}"] if plan.filled else []

@@ -7,12 +7,12 @@ from textwrap import dedent
 import pytest
 
 from tests.workbook.conftest import HEALTH, MAIN
-from workbook import catchup, progress
+from workbook import catchup, files, progress
 from workbook.course import Course, UnknownExercise
 from workbook.header import Header
 from workbook.snapshot import Snapshot
 from workbook.worker import Worker
-from workbook.workspace import Workspace
+from workbook.workspace import Workspace, WorkspaceError
 
 MINE = "%%app numbers.py\ndef add(a, b):\n    # my own way\n    return sum((a, b))\n"
 WRONG = "%%app numbers.py\nMINE = 1\n\n\ndef add(a, b):\n    return a * b\n"
@@ -65,6 +65,20 @@ def test_what_is_filled_in_earns_nothing_and_is_not_next(course: Course, workspa
         assert (found["0.2"].best, found["0.2"].attempts, found["0.2"].passed) == (3, 1, True)
         assert progress.greeting(course, workspace).endswith("3 of 5 points; all is done.")
     assert "0.1   filled in" in progress.overview(course, workspace)
+
+
+def test_what_cannot_be_written_is_not_filled_in(
+    course: Course, workspace: Workspace, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the files cannot be written, nothing is recorded as filled in, nor as passed."""
+
+    def refuse(*_: object) -> None:
+        raise WorkspaceError("the disk is full", "make room")
+
+    monkeypatch.setattr(files, "replace_all", refuse)
+    with pytest.raises(WorkspaceError, match="the disk is full"):
+        catchup.run(course, workspace, worker, "all")
+    assert workspace.progress() == {}
 
 
 def test_a_cell_that_begins_a_file_takes_nothing_away_later(
