@@ -14,7 +14,8 @@ IMPORT = re.compile(rf"^[ \t]*(?:from|import) {FOLDER.name}(?:\.(\w+)| import \(
 def behind(files: Iterable[Path], folder: Path = FOLDER) -> list[Path]:
     """Return the files of the engine that these files import, directly or not; those of them that belong to it too.
 
-    Imports inside functions count, so a module that is loaded when it is first needed is found.
+    Imports inside functions count, so a module that is loaded when it is first needed is found. What `__init__.py`
+    imports does not: it starts the notebook, and whoever imports a module runs nothing of that.
 
     Args:
         files: Python files, of the engine or not.
