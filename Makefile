@@ -93,7 +93,8 @@ $(STAMP): requirements.lock pyproject.toml
 	@if [ -e $(HALF_DONE) ] || ! $(BIN)/python -c "$$USABLE" 2>/dev/null; then rm -rf $(VENV); fi
 	@if [ ! -x $(BIN)/python ]; then echo "making the environment in $(VENV): one or two minutes, once"; $(PYTHON) -m venv $(VENV); fi
 	@touch $(HALF_DONE)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip check --disable-pip-version-check >/dev/null || { $(BIN)/python -m pip check >&2; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@rm -f $(HALF_DONE) $(VENV)/.stamp-*
 	@touch $@
