@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import importlib
+import os
 import shlex
 import sys
 from collections.abc import Callable
@@ -251,6 +252,7 @@ def load(shell: InteractiveShell) -> None:
         earlier.close()
     workspace = Workspace.at(Path.cwd())
     sys.dont_write_bytecode = True
+    os.environ["PYTHON_COLORS"] = "0"  # a notebook's own subprocesses print plain text, from Python 3.13 on too
     folder = str(workspace.app_dir.parent)
     sys.path[:] = [folder, *[path for path in sys.path if path != folder]]
     commands = Workbook(shell, workspace)
