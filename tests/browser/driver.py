@@ -113,7 +113,7 @@ def _own_folders(home: Path) -> dict[str, str]:
 
 
 def _wait_until_it_answers(process: subprocess.Popen[bytes], port: int, token: str, log: Path) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300  # only one that hangs needs them
     while time.monotonic() < deadline and process.poll() is None:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/status?token={token}", timeout=2):
@@ -157,7 +157,7 @@ class Newcomer:
 
     def wait_for_kernel(self) -> None:
         """Wait until the kernel of the notebook in front can run a cell."""
-        self.page.wait_for_function(READY, timeout=60 * SECOND)
+        self.page.wait_for_function(READY, timeout=180 * SECOND)
         self.page.wait_for_timeout(SECOND)  # JupyterLab drops what is run in the first half second
 
     @property
@@ -211,7 +211,7 @@ class Newcomer:
     def settle(self) -> None:
         """Wait until nothing runs: three looks in a row."""
         for _ in range(3):
-            self.page.wait_for_function(QUIET, timeout=60 * SECOND)
+            self.page.wait_for_function(QUIET, timeout=180 * SECOND)
             self.page.wait_for_timeout(SECOND // 10)
 
     def output(self, index: int) -> str:
