@@ -107,9 +107,9 @@ def _twice(node: ast.ClassDef) -> Iterator[Slip]:
     for one in node.body:
         if isinstance(one, Function):
             decorators = " ".join(map(ast.unparse, one.decorator_list))
-            if one.name in seen and not re.search(r"\.(setter|deleter|getter|expression)|overload", decorators):
+            if one.name in seen and not re.search(r"\.(setter|deleter|getter|expression)", decorators):
                 yield Slip(f"`{node.name}` has two methods called `{one.name}`: only the last one counts", one.lineno)
-            seen.add(one.name)
+            seen |= {one.name} if "overload" not in decorators else set()
 
 
 def _is_on_column(node: ast.Compare) -> Iterator[Slip]:
