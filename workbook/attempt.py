@@ -38,7 +38,7 @@ def attempt(course: Course, exercise: Exercise, app_dir: Path) -> Attempt:
     holes = set(_differing(given, solved))
     scopes = {name.rpartition(".")[0] for name in holes} - {""}
     others = _given(course, exercise.path)
-    if _is_own(mine, holes, scopes, others):
+    if _is_own(mine, holes, scopes, others) or (_has_file(course, exercise) and not set(mine) <= set(others)):
         return Attempt.MADE
     if all(mine.get(name) == solved[name] for name in holes & set(solved)):
         # a later exercise may begin with just this solution: its cell is no work of the learner's
@@ -63,6 +63,11 @@ def _asked(course: Course, exercise: Exercise) -> tuple[dict[str, str], dict[str
 
 def _differing(given: dict[str, str], solved: dict[str, str]) -> list[str]:
     return [name for name in {**solved, **given} if given.get(name) != solved.get(name)]
+
+
+def _has_file(course: Course, exercise: Exercise) -> bool:
+    """Say whether a file is this exercise's alone, so that whatever the learner adds to it is for this exercise."""
+    return all(one.path != exercise.path or one.id == exercise.id for one in course.exercises.values())
 
 
 def _has_own_work(course: Course, app_dir: Path) -> bool:
