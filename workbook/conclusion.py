@@ -58,6 +58,7 @@ class Conclusion:
         if attempt == Attempt.STUB and report.passed:
             report.outcome, report.note = Outcome.BROKE, "the code as given passes every check"
         elif attempt == Attempt.MISSING and failed:
+            self.report.note = _reason(report.failures)
             self._not_attempted("run the exercise's cell: what it defines is not in your app yet")
         elif attempt in (Attempt.STUB, Attempt.NOTHING) and failed:
             hole = YOUR_CODE in given
@@ -106,6 +107,12 @@ class Conclusion:
 
     def _first(self, key: str) -> Any:
         return next((message[key] for message in self.messages if key in message), None)
+
+
+def _reason(failures: list[Criterion]) -> str:
+    """Return what a check met where the exercise is not there: it may be another fault that hides it."""
+    met = next((one for one in failures if one.outcome is Outcome.RAISED and one.where), None)
+    return f"what the check met first: {met.got}\n{met.where}" if met else ""
 
 
 def hints(criteria: list[Criterion]) -> tuple[str, str]:

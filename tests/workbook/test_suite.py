@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from workbook import testrun
-from workbook.clock import MachineBusy
+from workbook.clock import MachineBusy, Stopwatch
 from workbook.course import read_course
 from workbook.snapshot import Snapshot
 from workbook.suite import Suite, Variant
@@ -150,11 +150,11 @@ def test_a_file_of_the_check_is_no_line_of_the_learners(make: Callable[..., Suit
 
 def test_a_busy_machine_gives_no_verdict(make: Callable[..., Suite], monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests that got no time have shown nothing, and nothing is remembered of them."""
-    monkeypatch.setattr(testrun.Stopwatch, "is_fair", lambda _self, _limit: False)
+    monkeypatch.setattr(Stopwatch, "is_fair", lambda _self, _limit: False)
     suite = make(test_it="import time\ndef test_a():\n    time.sleep(60)\n")
     with pytest.raises(MachineBusy, match="the machine left them no time"):
         suite.run([RIGHT], limit=0.5)
-    monkeypatch.setattr(testrun.Stopwatch, "is_fair", lambda _self, _limit: True)
+    monkeypatch.setattr(Stopwatch, "is_fair", lambda _self, _limit: True)
     assert suite.run([RIGHT], limit=0.5)[0].ended == "out of time"
 
 
