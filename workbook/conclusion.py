@@ -139,8 +139,9 @@ def hints(criteria: list[Criterion]) -> tuple[str, str]:
 
 
 def _alike(one: Criterion, other: Criterion) -> bool:
-    if one.cause or other.cause:
-        return one.cause == other.cause
+    if one.cause or other.cause:  # one kind of exception, on one line
+        kinds = (one.cause.partition(":")[0], other.cause.partition(":")[0])
+        return kinds[0] == kinds[1] and one.trace[-1:] == other.trace[-1:]
     return one.hint == other.hint or signature(one)[2:3] == signature(other)[2:3] != ("",)
 
 

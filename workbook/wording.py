@@ -37,8 +37,8 @@ def count(number: float, noun: str) -> str:
 
 
 def kind_of(value: object) -> str:
-    """Return what a value is, in brackets after it: ` (an int)`; nothing for None, which says it itself."""
-    return "" if value is None else f" ({with_article(type(value).__name__)})"
+    """Return what a value is, in brackets, to stand after it: ` (an int)`."""
+    return f" ({with_article(type(value).__name__)})"
 
 
 def shown(value: object) -> str:

@@ -40,10 +40,9 @@ def test_numbers_have_their_plural() -> None:
     assert wording.shown("é") == '"é" (1 character, 2 bytes)'
 
 
-def test_none_says_by_itself_what_it_is() -> None:
-    """The kind stands in brackets after a value, but not after None."""
+def test_a_kind_stands_in_brackets() -> None:
+    """The kind of a value is said with its article."""
     assert wording.kind_of(1) == " (an int)"
-    assert wording.kind_of(None) == ""
 
 
 def token(**claims: object) -> str:
