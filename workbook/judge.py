@@ -131,8 +131,8 @@ class Judge:
     def _raised(self, made: Criterion, error: BaseException) -> None:
         fault = self._trail.fault(error)
         made.outcome, made.where = Outcome.RAISED, fault.where
-        if made.where is None and made.exchange is not None:
-            made.where = self._place(made, None)
+        if made.where is None or made.exchange is not None:
+            made.where = self._place(made, None, fault)
         made.did = made.exchange.request_line if made.exchange else ""
         timed_out = type(error).__name__ == "TimeExceeded"
         made.got = str(error) if timed_out else fault.summary
@@ -168,19 +168,19 @@ class Judge:
     def _place(self, made: Criterion, at: object, fault: Fault | None = None) -> Location | None:
         """Return the learner's line that is at fault.
 
-        That is a line in the exercise's file that an exception came through; else what the check names; else the
-        exercise's own definition, or the endpoint where it lies in the exercise's file, too.
+        That is a line in the exercise's file that an exception came through, or one that alone can cause it; else what
+        the check names; else the endpoint where it lies in the exercise's file, or the exercise's own definition.
         """
         file = self.hole.file if self.hole else ""
         raised = fault.where if fault else None
         named = expect.place(at) if at is not None else None
         named_place = self.package.locate(*named) if named else None
         endpoint = made.exchange.endpoint if made.exchange else None
-        if raised is not None and (raised.path == file or not self.hole):
+        if raised is not None and (raised.path == file or not self.hole or (fault and fault.local)):
             return raised
         if named_place is None and endpoint is not None and endpoint.path == file:
             named_place = endpoint
-        return named_place or raised or self._own(made) or endpoint
+        return named_place or self._own(made) or raised or endpoint
 
     def _own(self, made: Criterion) -> Location | None:
         """Return the exercise's own definition: the one that the endpoint calls, or that the feedback speaks of."""

@@ -57,6 +57,7 @@ class Trail:
             where=self._where(error, steps),
             trace=[diagnose.shortened(str(place)) for place in places],
             planted=self._is_planted(error),
+            local=isinstance(error, ON_THE_LINE),
         )
 
     def steps(self, error: BaseException) -> list[Step]:
@@ -79,6 +80,8 @@ class Trail:
             found.append(Step(place, frame))
         for step, following in pairwise(found):
             step.calls_own = following.place is not None
+            if _is_asgi(following.frame) and not step.calls_own:
+                step.place = None  # a middleware that hands the request on: what rises beyond it is not its own
         return found
 
     def _where(self, error: BaseException, steps: list[Step]) -> Location | None:
@@ -133,6 +136,11 @@ def chain(error: BaseException) -> Iterator[BaseException]:
         if isinstance(current, BaseExceptionGroup):
             todo += current.exceptions
         todo.append(current.__cause__)
+
+
+def _is_asgi(frame: FrameType | None) -> bool:
+    """Say whether a frame is the call of an ASGI app."""
+    return frame is not None and {"scope", "receive", "send"} <= set(frame.f_code.co_varnames)
 
 
 def _definition(frame: FrameType) -> str:

@@ -36,7 +36,7 @@ class Fault(BaseModel):
     """An exception that rose from the learner's code, in words.
 
     `where` is the line to look at, `trace` every line of the learner's that it came through, outermost first.
-    `planted` says that a check raised it on purpose below the learner's code.
+    `planted` says that a check raised it on purpose below the learner's code, `local` that its line alone can cause it.
     """
 
     summary: str
@@ -44,6 +44,7 @@ class Fault(BaseModel):
     where: Location | None = None
     trace: list[str] = Field(default_factory=list)
     planted: bool = False
+    local: bool = False
 
     @property
     def cause(self) -> str:
