@@ -95,7 +95,8 @@ class Exchange(BaseModel):
 class Criterion(BaseModel):
     """One criterion of an exercise and its verdict. `seconds` is the wall time of its test.
 
-    `cause` is the same for criteria that fail by the same exception; `other` is the hint for a second mistake.
+    `cause` is the same for criteria that fail by the same exception; `other` is the hint for a second mistake. `seen`
+    says that the hint is about something that was seen to happen, and not what a criterion supposes.
     """
 
     id: str
@@ -108,6 +109,7 @@ class Criterion(BaseModel):
     hint: str = ""
     other: str = ""
     cause: str = ""
+    seen: bool = False
     where: Location | None = None
     exchange: Exchange | None = None
     trace: list[str] = Field(default_factory=list)

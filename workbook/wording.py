@@ -23,7 +23,7 @@ _OBJECT = (
 
 def with_article(name: str) -> str:
     """Return a name with `a` or `an` before it, by its sound: an IntegrityError, a UserCreate, an int."""
-    spelled = len(name) > 1 and name[:2].isupper() and name[:3].isupper()
+    spelled = len(name) > 1 and (name[:3].isupper() or name.startswith("Http"))
     if spelled:
         vowel = name[0] in _LETTERS_LIKE_VOWELS
     else:

@@ -202,7 +202,7 @@ CASES = [
     (
         APP,
         "async def s():\n    yield 1\n@app.get('/')\nasync def x(a: Annotated[int, Depends(s())]): pass",
-        "the brackets after `s` call it once",
+        "the brackets call `s` now",
     ),
     (APP, "@app.get('/{a}')\nasync def x(a: Annotated[int, Query()]): pass", "its rule is `Path`"),
     (

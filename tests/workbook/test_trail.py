@@ -88,6 +88,16 @@ def test_a_middleware_that_hands_a_request_on_is_on_nobodys_way(app: ModuleType)
     assert direct.trace == []
 
 
+def test_a_class_is_named_by_the_line_that_the_message_speaks_of(app: ModuleType) -> None:
+    """What a library finds wrong in a class rises at its first line; the message tells the field."""
+    folder = Path(str(app.__file__)).parent
+    code = "from __future__ import annotations\nfrom sqlalchemy.orm import *\n\n\nclass Base(DeclarativeBase):\n    pass\n\n\nclass User(Base):\n    __tablename__ = 'users'\n\n    id: Mapped[int] = mapped_column(primary_key=True)\n    name: Mapped[Optional[str]]\n"
+    (folder / "models.py").write_text(code, encoding="utf-8")
+    found = fault(app, lambda: importlib.import_module("app.models"))
+    assert str(found.where) == "app/models.py:13  name: Mapped[Optional[str]]"
+    assert "`Optional` is not imported in this file" in found.hint
+
+
 def test_an_error_of_the_learners_own_is_called_so(app: ModuleType) -> None:
     """An exception class of the package has its own hint, after a request and without one."""
     assert fault(app, app.lose).hint == "Lost was raised, an error of your own: is this a case for it?"

@@ -18,6 +18,7 @@ from workbook import wording
         "a UserCreate",
         "an Item",
         "an HTTPException",
+        "an HttpUrl",
         "a JWTError",
         "an OSError",
         "a str",
