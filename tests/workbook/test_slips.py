@@ -67,6 +67,8 @@ def test_what_means_what_it_says_is_no_slip(line: str) -> None:
         ("def f(x=[]): pass", "the default `[]` is made once, and every call of `f` gets the same one"),
         ("def f(*, x={}): pass", "the default `{}` is made once"),
         ("def f(x) -> int:\n    x + 1\n", "`f` says that it gives `int`, and has no `return`"),
+        ("async def f() -> AsyncIterator[int]:\n    g()\n", "and has no `yield`"),
+        ("def test_f(x):\n    x == 1\n", "`x == 1` compares, and asserts nothing"),
         (
             "class A:\n    def f(self): pass\n    def f(self): pass\n",
             "`A` has two methods called `f`: only the last one counts",
