@@ -122,6 +122,10 @@ class Judge:
         if fault.hint or of_answer:
             made.hint = fault.hint or "begin with the exception: what does the line that it names need, and not get?"
             made.cause, made.trace, made.seen = fault.cause, fault.trace, True
+        forgotten = re.match(r"`([\w.]+)` was called without `await`", fault.summary)
+        slip = self._unawaited(forgotten[1]) if forgotten else None
+        if slip is not None and self.hole is not None:
+            made.hint, made.where = slip.hint, self.package.locate(str(self.package.folder / self.hole.path), slip.line)
 
     def _by_slip(self, made: Criterion) -> None:
         """Name a slip that can be seen in the exercise's own text, and keep the criterion's hint beside it."""

@@ -28,7 +28,7 @@ from workbook.imported import PACKAGE
 from workbook.package import Package
 from workbook.trail import Trail, chain
 from workbook.verdict import Fault
-from workbook.wording import said, shortened
+from workbook.wording import said, shortened, summary
 
 TESTS = "tests"
 # as in the course's pyproject.toml, so that a terminal and a check give one verdict
@@ -91,10 +91,10 @@ class Ran:
 
     def summary(self) -> str:
         """Return the result in one line."""
-        if self.broken:
-            return f"your tests could not be read: {self.broken}"
         if self.first:
             return f"{self.first}: {self.messages.get(self.first, 'failed')}"
+        if self.broken:
+            return f"your tests could not be read: {self.broken}"
         if self.ended:
             return f"your tests did not come to their end: {self.ended}"
         number = self.count("passed")
@@ -323,7 +323,8 @@ def _perform(task: Task, sink: int, nonce: str) -> None:
     try:
         code = pytest.main(task.arguments(), plugins=[Teller(emit, _trail(task))])
     except BaseException as error:  # a conftest.py that raises is told, as a test that fails is
-        emit({"broken": f"{type(error).__name__}: {error}"})
+        told = _forgotten(error)
+        emit({"broken": told.summary if told else shortened(summary(error))})
         raise
     if code == pytest.ExitCode.USAGE_ERROR:
         emit({"broken": _why_unusable(task)})

@@ -164,6 +164,14 @@ def test_an_exception_brings_its_own_hint_and_line(verdict: Callable[..., Criter
         assert found.cause
 
 
+def test_a_forgotten_await_of_another_process_has_its_line(verdict: Callable[..., Criterion]) -> None:
+    """What a test run tells of a call without `await` is looked for in the exercise's file."""
+    fault = Fault(summary="`find` was called without `await`", hint="put `await` before the call")
+    found = verdict(wrong(fault=fault))
+    assert str(found.where) == "app/service.py:18  find()"
+    assert found.hint == "`find` was called without `await`: put `await` before the call"
+
+
 def test_a_slip_that_a_check_has_caught_is_seen(verdict: Callable[..., Criterion], service: ModuleType) -> None:
     """An AttributeError speaks for itself, also when a check raises its own failure `from None`; an IndexError may be meant."""
 
