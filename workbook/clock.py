@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-PATIENCE = 3.0  # how many times its limit a process may take, while it gets no processor
+PATIENCE, LEAST = 3.0, 20.0  # how many times its limit, and how many seconds more, while it gets no processor
 _excused = 0.0
 
 
@@ -15,6 +15,11 @@ def excuse(seconds: float) -> None:
     """Count time in which others, for whom this process waits, got no processor, as such time of its own."""
     global _excused  # noqa: PLW0603 - one process, one clock
     _excused += seconds
+
+
+def longest(limit: float) -> float:
+    """Return the seconds on the wall that a process with this limit may take."""
+    return max(PATIENCE * limit, limit + LEAST)
 
 
 class MachineBusy(BaseException):
@@ -85,7 +90,7 @@ class Stopwatch:
     def left(self, limit: float) -> float:
         """Return the seconds that are left of a limit; 0 when it had them, or its patience is at an end."""
         passed = self.passed
-        return max(0.0, min(limit - (passed - self.missed), PATIENCE * limit - passed))
+        return max(0.0, min(limit - (passed - self.missed), longest(limit) - passed))
 
     def is_fair(self, limit: float) -> bool:
         """Say whether it had its time: all of it, or at least half of it at work."""
