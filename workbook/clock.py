@@ -54,6 +54,11 @@ def _share() -> float:
     return 1.0
 
 
+def is_busy() -> bool:
+    """Say whether the machine has more than twice as much to do as it can."""
+    return _share() < 0.5
+
+
 class Stopwatch:
     """Measures the time that a process had, from now on.
 

@@ -83,9 +83,8 @@ class Reporter:
         ]
         attempts = {id: str(state.attempt(id)) for id in {checks.id_of(item) for item in items}}
         most = max((checks.limit_of(item) or self._job.limit for item in items), default=0.0)
-        self._emit(
-            {"collected": found, "attempts": attempts, "total": max(self._job.total, 3 * most) + longest(most) - most}
-        )
+        total = max(self._job.total, 3 * most) + longest(most) - most  # one of them may have to wait for a busy machine
+        self._emit({"collected": found, "attempts": attempts, "total": total})
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Send a check file that cannot be collected: that is never the learner's fault."""
