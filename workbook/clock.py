@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 PATIENCE, LEAST = 3.0, 20.0  # how many times its limit, and how many seconds more, while it gets no processor
+BUSY = "the machine was busy, and left this check no time; run it again"
 _excused = 0.0
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from workbook import clock
 from workbook.attempt import Attempt
+from workbook.clock import BUSY
 from workbook.job import LATE, Job
-from workbook.judge import BUSY
 from workbook.release import YOUR_CODE
 from workbook.report import signature
 from workbook.verdict import CheckReport, Criterion, Outcome, overall

@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from workbook import diagnose, expect
+from workbook.clock import BUSY
 from workbook.hole import Hole
 from workbook.package import Package
 from workbook.slips import Slip, slips, unawaited
@@ -17,7 +18,6 @@ from workbook.trail import Trail
 from workbook.verdict import Criterion, Exchange, Fault, Location, Outcome
 from workbook.wording import shortened
 
-BUSY = "the machine was busy, and left this check no time; run it again"
 # what a check meets when the learner's code gave another kind of thing than it could expect
 OTHER_KIND = (AttributeError, TypeError, LookupError, ValueError)
 # raised and caught again by a check: these are slips wherever they rise

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from workbook import expect
-from workbook.clock import MachineBusy
+from workbook.clock import BUSY, MachineBusy
 from workbook.hole import Hole
 from workbook.imported import forget
-from workbook.judge import BUSY, Judge
+from workbook.judge import Judge
 from workbook.package import Package
 from workbook.snapshot import Snapshot
 from workbook.verdict import Criterion, Exchange, Fault, Location, Outcome
