@@ -1,4 +1,4 @@
-"""What the engine remembers besides the files: values by key, each change's own kept so that an undo takes them back."""
+"""What the engine remembers besides the files: values by key, kept by change so that an undo takes them back."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 
 from workbook.assemble import CellError
 from workbook.outline import parts
@@ -36,10 +37,8 @@ class Origins:
     ) -> None:
         self.timeline, self.path, self.frontier = timeline, path, frontier or ""
         self.parts: Mapping[str, str] = {}
-        try:
+        with suppress(CellError):  # nothing can be told of a module that is no Python
             self.parts = parts(text or "")
-        except CellError:
-            pass
         self._stored: dict[str, str] = json.loads(stored or "{}")
         self._exists = text is not None
 
@@ -92,7 +91,7 @@ class Origins:
         return found.position if found else -1
 
     def changed(self, after: str, names: set[str], step: Step | None, *, whole: bool) -> dict[str, str]:
-        """Return what is to be remembered once a cell has written definitions: the module's origins, and the furthest cell.
+        """Return what is to be remembered once a cell has written: the module's origins, and the furthest cell.
 
         Args:
             after: the module's new text.

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from workbook.assemble import CellError, merge
 from workbook.names import Function
 from workbook.origins import Origins
-from workbook.outline import DOCSTRING, imports_of, parts
+from workbook.outline import DOCSTRING, parts
 from workbook.reduction import reduced, without
 from workbook.snapshot import Snapshot
 from workbook.syntax import clean
@@ -118,7 +118,7 @@ class Patch:
         if mine is None:
             return id is not None
         if name == DOCSTRING:
-            return True
+            return not self._is_courses(path, name)
         return not self._is_courses(path, name) and self.origins[path].position(name) >= step.position
 
     def made(self) -> Snapshot:
@@ -172,7 +172,7 @@ class Patch:
         return not kept and not imports(text) <= imports(module)
 
     def _outdated(self, path: str, kept: set[str]) -> set[str]:
-        """Return what a module holds and is to lose: what a later cell left out, and what an exercise is filled in for."""
+        """Return what a module holds and is to lose: what a later cell left out, and what is filled in."""
         mine, goal = self.parts[path], parts(self.goal[path])
         stale = {name for name in mine if name not in goal and self._is_courses(path, name)}
         for step in self.timeline.by_path[path]:
@@ -242,19 +242,26 @@ class Patch:
         files = {path: text for path, text in made.files.items() if text.strip()}
         if set(files) - {"__init__.py"} != {path for path, text in self.goal.items() if text.strip()} - {"__init__.py"}:
             return False
-        return all(files[path] == text or self._agrees(files[path], text) for path, text in self.goal.items() if path in files)
+        return all(
+            files[path] == text or self._agrees(files[path], text) for path, text in self.goal.items() if path in files
+        )
 
     @staticmethod
     def _agrees(mine: str, text: str) -> bool:
         try:
-            return parts(mine) == parts(text) and imports(text) == imports(mine)
+            return parts(mine) == parts(text) and imports(text) <= imports(mine)
         except CellError:
             return False
 
 
-def imports(text: str) -> set[str]:
-    """Return a module's imports at its top level."""
-    return imports_of(ast.parse(clean(text)))
+def imports(text: str) -> set[tuple[str, ...]]:
+    """Return each name that a module imports at its top level, with where it is from."""
+    statements = [node for node in ast.parse(clean(text)).body if isinstance(node, ast.Import | ast.ImportFrom)]
+    return {
+        (f"{node.level}{node.module}" if isinstance(node, ast.ImportFrom) else "", alias.name, alias.asname or "")
+        for node in statements
+        for alias in node.names
+    }
 
 
 def decorated(text: str) -> set[str]:

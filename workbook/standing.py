@@ -65,11 +65,12 @@ class Standing:
         return [id for id in self.of(State.PASSED) if later.states[id] != State.PASSED]
 
 
-def standing(course: Course, workspace: Workspace) -> Standing:
-    """Say where every exercise stands, by the files as they are now."""
+def standing(course: Course, workspace: Workspace, path: str | None = None) -> Standing:
+    """Say where every exercise stands, by the files as they are now; or those of one module."""
     package = _Package(course, workspace)
     found = workspace.progress()
-    return Standing(course, {id: package.state(id, found.get(id)) for id in course.exercises})
+    chosen = [id for id, one in course.exercises.items() if path in (None, one.path)]
+    return Standing(course, {id: package.state(id, found.get(id)) for id in chosen})
 
 
 def record(course: Course, workspace: Workspace, found: CheckReport, source: str) -> None:

@@ -1,9 +1,8 @@
-"""A learner's `%%app` cell put into the package: nothing that a later cell, or the learner, wrote is silently replaced."""
+"""A learner's `%%app` cell put into the package: nothing that a later cell wrote is silently replaced."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -46,15 +45,19 @@ class Written:
         """Say in one line what was done."""
         said = describe(self.before, self.after)
         if "removed" in said:
-            said += " (`%undo` brings it back)"
-        if self.again and said != "unchanged":
+            said += (
+                " (`%undo` brings it back)" if not self.again else " (this cell had it before; `%undo` brings it back)"
+            )
+        elif self.again and not self.left:
             said += " (run again: what other cells added stays)"
         if self.left:
             more = f" and {len(self.left) - SHOWN} more" if len(self.left) > SHOWN else ""
             said += f"; left as written later: {labels(self.left[:SHOWN])}{more}"
         if self.unsolved:
             said += f"; left as you have it, where this cell has only the stub: {', '.join(self.unsolved)}"
-        return said + (" (`--replace` in the first line writes the cell as it is)" if self.left or self.unsolved else "")
+        return said + (
+            " (`--replace` in the first line writes the cell as it is)" if self.left or self.unsolved else ""
+        )
 
 
 def write(course: Course, workspace: Workspace, header: Header, code: str) -> Written:
@@ -153,10 +156,10 @@ class Writing:
         self.done.unsolved = [name for name in self.parts if name in stubs]
         return kept | stubs
 
-    def _stubs(self, origins: Origins) -> Collection[str]:
+    def _stubs(self, origins: Origins) -> set[str]:
         """Return the holes that the cell has as they were given, and the module otherwise, from the same exercise."""
         if self.step is None or not self.header.exercise or not self._is_stub():
-            return frozenset()
+            return set()
         there = {name for name in self.step.hole if name in origins.parts and name in self.parts}
         own = {name for name in there if origins.position(name) == self.step.position}
         return {name for name in own if origins.parts[name] != self.parts[name]}
