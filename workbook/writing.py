@@ -48,7 +48,7 @@ class Written:
             said += (
                 " (`%undo` brings it back)" if not self.again else " (this cell had it before; `%undo` brings it back)"
             )
-        elif self.again and not self.left:
+        elif self.again and not (self.left or self.is_stub):
             said += " (run again: what other cells added stays)"
         if self.left:
             more = f" and {len(self.left) - SHOWN} more" if len(self.left) > SHOWN else ""

@@ -105,7 +105,7 @@ def passing(course: Course, worker: Worker, app: Path, ids: list[str]) -> set[st
 
 
 def test_solved_notebooks_leave_the_same_files_in_any_order(course: Course, learner: Learner) -> None:
-    """All cells of all chapters, run again in any order, solved or as they were given, leave the finished app as it is."""
+    """All cells of all chapters, run again in any order, solved or as given, leave the finished app as it is."""
     order = list(range(len(timeline(course).steps)))
     for position in order:
         learner.do(position, "solved")
