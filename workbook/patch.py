@@ -76,20 +76,24 @@ class Patch:
     def _is_own(self, id: str) -> bool:
         """Say whether the learner wrote something where the exercise asks for it, under its name or another."""
         step = self.timeline.exercises[id]
-        mine = self.parts.get(step.path)
-        if mine is None:
+        mine, holes = self.parts.get(step.path), self._holes(id)
+        if mine is None or not holes:
             return False
-        if any(self._is_written_for(step, name) for name in self._holes(id)):
-            return True
-        return any(name not in mine for name in self._holes(id)) and bool(self._extras(step))
+        if not any(name in mine for name in holes):
+            return bool(self._extras(step))
+        if all(mine.get(name) == step.given_parts.get(name) for name in holes):
+            return False
+        if all(mine.get(name) == step.parts.get(name) for name in holes):
+            return False
+        return any(self._is_written_for(step, name) for name in holes if name in mine)
 
     def _is_written_for(self, step: Step, name: str) -> bool:
-        """Say whether a definition is the learner's own, and not from an earlier cell that had the same name."""
-        path = step.path
-        if name not in self.parts[path] or self._is_courses(path, name):
-            return False
-        origins = self.origins[path]
-        return not origins.is_remembered(name) or origins.position(name) >= step.position
+        """Say whether a definition was written for an exercise, and is not left from an earlier cell of its name."""
+        origins = self.origins[step.path]
+        if origins.is_remembered(name):
+            return origins.position(name) >= step.position
+        known = self.timeline.written(step.path, name, self.parts[step.path][name])
+        return not known or step in known
 
     def _extras(self, step: Step) -> list[str]:
         """Return the learner's own definitions in a module that may be an exercise's, under names of their own."""
@@ -115,10 +119,10 @@ class Patch:
         mine = self.parts[path].get(name)
         if id is not None and step.position < self.end:
             return id in self.own - self.filled
+        if name == DOCSTRING:
+            return mine is None or not self._is_courses(path, name)
         if mine is None:
             return id is not None
-        if name == DOCSTRING:
-            return not self._is_courses(path, name)
         return not self._is_courses(path, name) and self.origins[path].position(name) >= step.position
 
     def made(self) -> Snapshot:
@@ -141,6 +145,8 @@ class Patch:
         kept = {name for name, step in self.owners[path].items() if self.stays(path, name, step)}
         if not kept and all(self._is_courses(path, name) for name in self.parts[path]):
             return mine if self._is_same(path, mine, text) else text
+        # what is the solution's already keeps its own layout and comments
+        kept |= {name for name, step in self.owners[path].items() if self.parts[path].get(name) == step.parts[name]}
         module = without(mine, self._outdated(path, kept))
         try:
             return merge(module, reduced(text, module, kept)) if self._wants(path, module, text, kept) else mine
