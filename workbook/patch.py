@@ -7,7 +7,8 @@ gives or solves is the learner's own.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from workbook.assemble import CellError, merge
@@ -128,25 +129,59 @@ class Patch:
     def made(self) -> Snapshot:
         """Return the package with the course's text where it is missing or outdated, or was asked for."""
         made = self.mine.copy()
-        for path, text in self.goal.items():
-            if self._is_asked(path):
-                made.files[path] = self._module(path, text)
+        kept = {path: self._kept(path) for path in self.goal if self._is_asked(path)}
+        self._give_back(kept)
+        for path, names in kept.items():
+            made.files[path] = self._module(path, self.goal[path], names)
         return made
+
+    def _kept(self, path: str) -> set[str]:
+        """Return the definitions of the goal that stay as the package has them, there or not there."""
+        if path not in self.mine.files or path in self.whole:
+            return set()
+        return {name for name, step in self.owners[path].items() if self.stays(path, name, step)}
+
+    def _give_back(self, kept: dict[str, set[str]]) -> None:
+        """Take out of `kept` what the package does not have, and the course's text that goes into it speaks of."""
+        todo = [(path, name) for path in kept for name in self._taken(path, kept[path])]
+        while todo:
+            path, name = todo.pop()
+            for other, word in self._spoken_of(path, self.owners[path][name].parts[name]):
+                names = kept.get(other, set())
+                needed = {one for one in names if one == word or one.startswith(f"{word}.")}
+                lacking = {one for one in needed if one not in self.parts.get(other, {})}
+                if word in lacking:
+                    names -= lacking
+                    todo += [(other, one) for one in lacking]
+
+    def _taken(self, path: str, kept: set[str]) -> list[str]:
+        """Return the definitions of the goal that come into a module, or are replaced there."""
+        owners, mine = self.owners[path], self.parts.get(path, {})
+        return [name for name, step in owners.items() if name not in kept and mine.get(name) != step.parts[name]]
+
+    def _spoken_of(self, path: str, tree: str) -> Iterator[Place]:
+        """Yield the definitions of the course that a definition of the goal speaks of, by module and name."""
+        words = set(re.findall(r"id='(\w+)'", tree))
+        for origin, name, alias in imports(self.goal[path]):
+            if (alias or name) in words and origin.startswith("0app."):
+                yield origin.removeprefix("0app.").replace(".", "/") + ".py", name
+        yield from ((path, word) for word in words)
 
     def _is_asked(self, path: str) -> bool:
         """Say whether a module is one that the cells before the end write, or one of a later cell that has run."""
         return path in self.lower or path in self.mine.files
 
-    def _module(self, path: str, text: str) -> str:
+    def _module(self, path: str, text: str, kept: set[str]) -> str:
         """Return a module as it is to be."""
         mine = self.mine.files.get(path)
         if mine is None or path in self.whole or not self._is_python(mine):
             return self.lower[path] if mine is None else text
-        kept = {name for name, step in self.owners[path].items() if self.stays(path, name, step)}
         if not kept and all(self._is_courses(path, name) for name in self.parts[path]):
             return mine if self._is_same(path, mine, text) else text
         # what is the solution's already keeps its own layout and comments
-        kept |= {name for name, step in self.owners[path].items() if self.parts[path].get(name) == step.parts[name]}
+        kept = kept | {
+            name for name, step in self.owners[path].items() if self.parts[path].get(name) == step.parts[name]
+        }
         module = without(mine, self._outdated(path, kept))
         try:
             return merge(module, reduced(text, module, kept)) if self._wants(path, module, text, kept) else mine
