@@ -77,9 +77,7 @@ def gap(course: Course, workspace: Workspace, chapter: Chapter | None) -> str:
     if not missing:
         return ""
     what = f"chapter {missing[0]}" if len(missing) == 1 else f"chapters {', '.join(map(str, missing))}"
-    return (
-        f"This chapter builds on what {what} made, and that is not in your app: run `%catchup {chapter.number}` first."
-    )
+    return f"This chapter builds on what {what} made, and that is not there: run `%catchup {chapter.number}` first."
 
 
 class Advice:

@@ -80,13 +80,13 @@ class Patch:
         mine, holes = self.parts.get(step.path), self._holes(id)
         if mine is None or not holes:
             return False
-        if not any(name in mine for name in holes):
-            return bool(self._extras(step))
         if all(mine.get(name) == step.given_parts.get(name) for name in holes):
             return False
         if all(mine.get(name) == step.parts.get(name) for name in holes):
             return False
-        return any(self._is_written_for(step, name) for name in holes if name in mine)
+        if any(self._is_written_for(step, name) for name in holes if name in mine):
+            return True
+        return any(name not in mine for name in holes) and bool(self._extras(step))
 
     def _is_written_for(self, step: Step, name: str) -> bool:
         """Say whether a definition was written for an exercise, and is not left from an earlier cell of its name."""

@@ -178,7 +178,7 @@ def test_a_course_that_fails_even_solved_ends_with_a_message(
     """Where a check fails on the solution itself, catching up ends, takes what there is, and names the exercise."""
     path = worker.root / "tests/chapters/test_00_demo.py"
     path.write_text(path.read_text(encoding="utf-8").replace("add(2, 3), 5", "add(2, 3), 6"), encoding="utf-8")
-    fill(workspace, MINE)
+    fill(workspace, MINE, "%%app extra.py\nx = 1\n")
     said = catchup.run(course, workspace, worker, "all")
     assert said.startswith("these do not pass, though they are as the solution has them: 0.2")
     assert "`workbook doctor`" in said
