@@ -63,17 +63,17 @@ class Settling:
         return self._failing(patch.made(), ids, stop=False)
 
     def _fill(self, patch: Patch, made: Snapshot, failing: list[str]) -> None:
-        """Fill in whatever is at fault for what fails."""
-        own = [id for id in failing if id in patch.own - patch.filled]
+        """Fill in whatever is at fault for what fails. What passes in a process of its own does not fail."""
+        own = [id for id in failing if id in patch.own - patch.filled and not self._passes(made, id)]
         guilty = [id for id in own if not self._passes(patch.only(id), id)]
-        if guilty or own:
+        if own:
             for id in guilty or own[:1]:
                 patch.fill(id)
             return
-        culprit = next((id for id in self._suspects(patch, failing[0]) if self._frees(patch, id, failing[0])), None)
-        if culprit is None and self._passes(made, failing[0]):  # in a process of its own it does
-            return
-        patch.fill(culprit or failing[0])
+        first = next((id for id in failing if not self._passes(made, id)), None)
+        if first is not None:
+            culprit = next((id for id in self._suspects(patch, first) if self._frees(patch, id, first)), None)
+            patch.fill(culprit or first)
 
     def _suspects(self, patch: Patch, failing: str) -> list[str]:
         """Return the learner's own answers that may be why another exercise fails, the likeliest first."""
