@@ -38,10 +38,15 @@ def test_a_learners_way(run: Runner, root: Path) -> None:
     passed = run("check", "--json")
     assert passed.exit_code == 0
     assert [one["outcome"] for one in json.loads(passed.stdout)] == ["passed", "passed"]
-    assert json.loads(run("status", "--json").output)["0.1"]["attempts"] == 2
+    assert json.loads(run("status", "--json").output)["0.1"]["attempts"] == 1, "what was filled in is none"
     assert "took back: %catchup" in run("undo").output
     assert not (root / "app/main.py").exists()
     assert "nothing to take back" in run("undo").output
+    assert "done again: %catchup" in run("redo").output
+    assert (root / "app/main.py").exists()
+    number = run("history", "main.py").output.split()[0]
+    assert "no app/main.py" in run("history", number).output
+    assert "`workbook undo 15`" in run("history").output
 
 
 def test_build_grade_and_verify(run: Runner, root: Path) -> None:
