@@ -9,6 +9,7 @@ from workbook.assemble import CellError, definitions
 from workbook.chapter import Exercise
 from workbook.course import Course
 from workbook.release import stub
+from workbook.tree import modules
 
 
 class Attempt(StrEnum):
@@ -56,7 +57,7 @@ def _has_own_work(course: Course, app_dir: Path) -> bool:
 
     Without this, code that a later chapter gives would earn an earlier exercise's points.
     """
-    for file in app_dir.rglob("*.py"):
+    for file in modules(app_dir):
         path = file.relative_to(app_dir).as_posix()
         try:
             mine = definitions(file.read_text(encoding="utf-8"))

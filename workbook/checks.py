@@ -13,7 +13,7 @@ import pytest
 from workbook.attempt import Attempt, attempt
 from workbook.course import Course, read_course
 from workbook.imported import PACKAGE
-from workbook.job import LONGEST
+from workbook.job import LONGEST, NEEDED
 from workbook.judge import Judge, NotAttempted, as_lines
 from workbook.package import Loader, Package
 from workbook.recorder import connect as connect_to
@@ -21,7 +21,7 @@ from workbook.snapshot import solved_before
 from workbook.suite import Suite
 from workbook.verdict import Criterion, Exchange, Outcome
 
-KEPT_ENVIRONMENT = ("PATH", "HOME", "LANG", "TMPDIR", "TEMP", "TMP", "SYSTEMROOT", "COVERAGE_PROCESS_START")
+KEPT_ENVIRONMENT = (*NEEDED, "COVERAGE_PROCESS_START")
 Sink = Callable[[Criterion], None]
 
 

@@ -7,7 +7,6 @@ import importlib
 import shlex
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +16,13 @@ from IPython.display import display
 
 from workbook import progress, report
 from workbook.assemble import CellError, describe, parse_header
+from workbook.cells import Placement
 from workbook.course import Course, read_course
 from workbook.errors import WorkbookError
 from workbook.header import Header
 from workbook.imported import CannotImport, Imported
 from workbook.panel import Panel
 from workbook.server import LiveServer
-from workbook.snapshot import placed
 from workbook.verdict import Outcome
 from workbook.worker import Worker
 from workbook.workspace import Workspace
@@ -97,23 +96,18 @@ class Workbook(Magics):
         self._rebind()
 
     def _write(self, header: Header, cell: str) -> str:
-        # a cell that begins a file, run a second time, must not take away what later cells have put there
-        key = header.key(cell)
-        previous = self.workspace.recall_cell(key) if key else None
-        again = previous is not None and not header.merge
-        if again:
-            header = replace(header, merge=True)
+        placement = Placement.of(header, cell, self.workspace)
         texts: list[str | None] = []
 
         def change(existing: str | None) -> str:
-            texts[:] = [existing, placed(existing, header, cell, previous)]
+            texts[:] = [existing, placement.text(existing)]
             return str(texts[1])
 
         cause = f"%%app {header.path}" + (f" ({header.exercise})" if header.exercise else "")
         self.workspace.update(header.path, change, cause)
-        if key:
-            self.workspace.remember_cell(key, cell)
-        return describe(texts[0], str(texts[1])) + (" (run again: what other cells added stays)" if again else "")
+        placement.remember(self.workspace)
+        said = " (run again: what other cells added stays)" if placement.again else ""
+        return describe(texts[0], str(texts[1])) + said
 
     def _prove_import(self, path: str) -> None:
         """Import the module in the worker first, so that its code can neither stop nor end this kernel."""

@@ -20,7 +20,9 @@ from workbook import checks, expect
 from workbook.job import LATE, Job
 from workbook.judge import Judge
 from workbook.package import Package
+from workbook.plain import plain_of
 from workbook.verdict import Criterion, Outcome
+from workbook.wire import write_all
 
 OUTPUT = 1000
 PLUGINS = ("pytest_asyncio.plugin", "workbook.checks")
@@ -139,6 +141,11 @@ def run(job: Job, emit: Emit) -> None:
     emit({"done": True, "output": output.text(), "tampered": tampered()})
 
 
+def collect(job: Job) -> None:
+    """Collect a job's checks and run none: what pytest keeps of them is there then for processes that may not write."""
+    pytest.main([*_arguments(job), "--collect-only"])
+
+
 def _import(job: Job) -> Criterion:
     """Import one module of the package, as the check of a freshly written file."""
     # a module rewritten within a second, with the same size, would be taken from its old bytecode
@@ -158,7 +165,7 @@ def _arguments(job: Job) -> list[str]:
     left_out = [word for name in (*LEFT_OUT, *GARBAGE) for word in ("-p", f"no:{name}")]
     fixed = ["-c", str(job.root / "pyproject.toml"), "--rootdir", str(job.root)]
     fixed += ["-o", "addopts=--import-mode=importlib", "-o", "filterwarnings=ignore"]
-    chosen = ["--app", str(job.app), "--exercise", ",".join(job.exercises), "--basetemp", str(job.scratch)]
+    chosen = ["--app", str(job.app), "--exercise", ",".join(job.exercises), "--basetemp", str(job.scratch / "checks")]
     return [*plugins, *left_out, *fixed, *chosen, *map(str, job.files)]
 
 
@@ -209,8 +216,6 @@ def emitter(handle: int, nonce: str) -> Emit:
     """Return a function that writes one JSON line to a file descriptor at once."""
 
     def emit(message: dict[str, Any]) -> None:
-        data = (json.dumps({**message, "nonce": nonce}) + "\n").encode()
-        while data:
-            data = data[os.write(handle, data) :]
+        write_all(handle, (json.dumps({**plain_of(message), "nonce": nonce}) + "\n").encode())
 
     return emit

@@ -24,6 +24,7 @@ from typing import Any
 import pytest
 
 from workbook.imported import PACKAGE
+from workbook.job import launcher
 
 TESTS = "tests"
 INI = "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n"
@@ -122,7 +123,7 @@ class Child:
         return source
 
     def _spawn(self, task: Task) -> int:
-        command = [sys.executable, "-m", "workbook.testrun", json.dumps([task.name, str(task.folder), task.paths])]
+        command = [*launcher("workbook.testrun"), json.dumps([task.name, str(task.folder), task.paths])]
         command += [str(int(task.first_failure)), self._nonce]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         assert self._process.stdout is not None
