@@ -87,7 +87,7 @@ def app_cell(source: str) -> tuple[str, str] | None:
     while (call := _magic_call(source)) is not None:
         name, line, body = call
         if name == MAGIC:
-            return line, body
+            return (line, body) if body else None  # the kernel refuses an empty one
         if name not in OUTER:
             return None
         source = body
