@@ -1,4 +1,4 @@
-"""The argument line of `%%app PATH [--merge] [--exercise 2.2]`."""
+"""The argument line of `%%app PATH [--merge] [--exercise 2.2] [--replace]`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from workbook.syntax import CellError
 
 EXAMPLE = "write `%%app users/schemas.py`"
-OPTIONS = "write `%%app users/schemas.py --merge --exercise 2.2`; both options may be left out"
+OPTIONS = "write `%%app users/schemas.py --merge --exercise 2.2`; the options are --merge, --exercise and --replace"
 # Windows opens a device, not a file, under these names, with any ending.
 LONGEST, DEEPEST = 100, 8  # characters of a name, folders
 DEVICES = re.compile(r"(?i:con|prn|aux|nul|com\d|lpt\d)")
@@ -24,11 +24,13 @@ class Header:
         path: The module's path in the package, with `/`.
         merge: Whether the cell is merged into the module instead of replacing it.
         exercise: The exercise the cell belongs to, such as "2.2".
+        replace: Whether it replaces also what cells further on in the course wrote.
     """
 
     path: str
     merge: bool = False
     exercise: str | None = None
+    replace: bool = False
 
     def key(self, code: str) -> str | None:
         """Return the name under which a cell's last run is remembered; None for a merge that no exercise names.
@@ -50,11 +52,13 @@ def parse_header(line: str) -> Header:
     """
     words = re.sub(r"--exercise\s*=\s*", "--exercise ", line.removeprefix("%%app")).split()
     paths: list[str] = []
-    merge, exercise = False, None
+    merge, replace, exercise = False, False, None
     while words:
         word = words.pop(0)
         if word == "--merge":
             merge = True
+        elif word == "--replace":
+            replace = True
         elif word == "--exercise":
             exercise = exercise_name(words.pop(0) if words else "")
         elif word.startswith("-"):
@@ -63,7 +67,7 @@ def parse_header(line: str) -> Header:
             paths.append(word)
     if len(paths) > 1:
         raise CellError(f"%%app takes one path, but here are {len(paths)}: {paths}", EXAMPLE)
-    return Header(module_path(paths[0] if paths else ""), merge, exercise)
+    return Header(module_path(paths[0] if paths else ""), merge, exercise, replace)
 
 
 def exercise_name(word: str) -> str:

@@ -13,6 +13,7 @@ class CellError(WorkbookError):
     """A cell that cannot be put into the package."""
 
 
+OF_CELL = " of the cell"
 MAGIC = "move `%`, `!` and `?` lines to a cell of their own: a module holds Python only"
 REPAIR = "repair this line and run the cell again; the file is as it was"
 TOO_DEEP = "split the expression into smaller ones with names"
@@ -46,7 +47,7 @@ def clean(code: str) -> str:
     """
     text = code.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     if "\0" in text:
-        line = text[: text.index("\0")].count("\n") + 1
+        line = text[: text.index("\0")].count("\n") + 2  # below the `%%app` line
         raise CellError(f"line {line} of the cell holds a NUL character, '\\x00'", "delete it and type it anew")
     return text.rstrip() + "\n"
 
@@ -61,7 +62,7 @@ def check_syntax(code: str, filename: str) -> ast.Module:
     Raises:
         CellError: Python refuses the text.
     """
-    return check(code, filename, " of the cell")
+    return check(code, filename, OF_CELL)
 
 
 def check(code: str, filename: str, whose: str, hint: str | None = None) -> ast.Module:
@@ -87,7 +88,8 @@ def explain(error: SyntaxError, code: str, filename: str, whose: str, hint: str 
     if not number or number > len(lines):
         return CellError(f"{filename}: {error.msg}", hint or advice(error, ""))
     line = lines[number - 1]
-    where = f"{filename}, line {number}{whose}: {error.msg}"
+    shown = number + 1 if whose == OF_CELL else number  # as JupyterLab counts: the `%%app` line is the first
+    where = f"{filename}, line {shown}{whose}: {error.msg}"
     return CellError(f"{where}\n\n    {line}\n    {caret(line, error)}", hint or advice(error, line))
 
 

@@ -63,7 +63,9 @@ def test_what_is_filled_in_earns_nothing_and_is_not_next(course: Course, workspa
         found = workspace.progress()
         assert (found["0.1"].best, found["0.1"].attempts, found["0.1"].passed) == (0, 0, False)
         assert (found["0.2"].best, found["0.2"].attempts, found["0.2"].passed) == (3, 1, True)
-        assert progress.greeting(course, workspace).endswith("3 of 5 points; all is done.")
+        assert progress.greeting(course, workspace).endswith(
+            "3 of 5 points; all is done, but for 1 exercise filled in."
+        )
     assert "0.1   filled in" in progress.overview(course, workspace)
 
 

@@ -24,7 +24,7 @@ class Notebook:
         self._made: Any = nbformat.v4.new_notebook()
         resources = {"metadata": {"path": str(root / "notebooks")}}
         quiet = ["--IPKernelApp.log_level=40"]
-        self.client = NotebookClient(self._made, timeout=120, resources=resources, extra_arguments=quiet)
+        self.client = NotebookClient(self._made, timeout=300, resources=resources, extra_arguments=quiet)
         self.client.allow_errors = True
 
     def __call__(self, source: str) -> str:
