@@ -17,7 +17,7 @@ from workbook.imported import PACKAGE
 from workbook.plain import named
 from workbook.snapshot import Snapshot
 from workbook.source import Source
-from workbook.submitted import Chooser, Notebook, assemble
+from workbook.submitted import Choice, Chooser, Notebook, assemble
 from workbook.tree import Tree, content, link_fault
 
 FILES, BYTES = 2000, 20 << 20
@@ -188,7 +188,7 @@ def opened(folder: Path, course: Course, source: Source = Source.AUTO) -> Iterat
     with tempfile.TemporaryDirectory(prefix="workbook-", ignore_cleanup_errors=True) as name:
         target = Path(name)
         choice = Chooser(course).choose([Notebook.read(path) for path in place.notebooks])
-        written = _written(choice.used, choice.notes)
+        written = Snapshot(_written(course, choice))
         wants_app = source is Source.APP or (source is Source.AUTO and (place.has_code or not written.files))
         if wants_app and place.app is not None:
             shown = named(place.app)
@@ -211,14 +211,16 @@ def _why_not(source: Source) -> str:
     return "the notebooks were asked for" if source is Source.NOTEBOOKS else "it holds no code, and the notebooks do"
 
 
-def _written(used: list[Notebook], notes: list[str]) -> Snapshot:
-    """Return what the notebooks write, as far as the time allows."""
-    deadline, package = time.monotonic() + SECONDS, Snapshot()
-    for package in assemble(used, notes):  # noqa: B007, the last one is wanted
+def _written(course: Course, choice: Choice) -> dict[str, str]:
+    """Return what the chosen notebooks write, as far as the time allows."""
+    deadline, files = time.monotonic() + SECONDS, dict[str, str]()
+    for package in assemble(course, choice.used, choice.notes):
+        files = package.files
         if time.monotonic() > deadline:
-            notes.append(f"the notebooks could not be put together within {SECONDS:.0f} seconds: the rest is left out")
+            said = f"the notebooks could not be put together within {SECONDS:.0f} seconds: the rest is left out"
+            choice.notes.append(said)
             break
-    return package
+    return files
 
 
 def _passed_over(written: Snapshot, app: Path, notebooks: list[Notebook]) -> list[str]:

@@ -10,12 +10,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from workbook import release
-from workbook.cells import MAGIC, Placement, Runs, app_cell
+from workbook import release, writing
+from workbook.cells import MAGIC, app_cell
 from workbook.course import Course
+from workbook.desk import Draft
+from workbook.errors import WorkbookError
 from workbook.header import Header, parse_header
 from workbook.plain import named
-from workbook.snapshot import Snapshot, writes
+from workbook.snapshot import writes
 from workbook.syntax import CellError
 from workbook.tree import content
 
@@ -235,19 +237,15 @@ def _squeezed(source: str) -> str:
     return "\n".join(lines).strip()
 
 
-def assemble(notebooks: Iterable[Notebook], notes: list[str]) -> Iterator[Snapshot]:
-    """Run the cells one after the other, as the notebooks would; yield the package after each cell."""
-    package, runs = Snapshot(), Runs({})
+def assemble(course: Course, notebooks: Iterable[Notebook], notes: list[str]) -> Iterator[Draft]:
+    """Write the cells one after the other, as the notebook's `%%app` does; yield the package after each."""
+    package = Draft()
     for notebook in notebooks:
-        notes += [f"{named(notebook.path.name)}, {note}" for note in notebook.notes]
+        name = named(notebook.path.name)
+        notes += [f"{name}, {note}" for note in notebook.notes]
         for cell in notebook.cells:
             try:
-                header = cell.header
-                placement = Placement.of(header, cell.code, runs)
-                package.files[header.path] = placement.text(package.files.get(header.path))
-                placement.remember(runs)
-            except CellError as error:
-                notes.append(
-                    f"{named(notebook.path.name)}, cell {cell.number}, is left out: {error.message.split(chr(10))[0]}"
-                )
+                writing.write(course, package, cell.header, cell.code)
+            except WorkbookError as error:
+                notes.append(f"{name}, cell {cell.number}, is left out: {error.message.splitlines()[0]}")
             yield package

@@ -7,8 +7,12 @@ from typing import Any
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
-from workbook.cells import Placement, Runs, app_cell
+from workbook import writing
+from workbook.cells import app_cell
+from workbook.course import Course
+from workbook.desk import Draft
 from workbook.header import parse_header
+from workbook.workspace import Workspace
 
 CELLS = [
     "%%app main.py\nx = 1\n",
@@ -35,9 +39,10 @@ CELLS = [
 
 
 @pytest.fixture(scope="module")
-def shell() -> InteractiveShell:
+def shell() -> Any:
     """Give a kernel's shell, whose `%%app` only remembers its arguments."""
-    made = InteractiveShell(display_page=False)
+    kind: Any = InteractiveShell
+    made = kind(display_page=False)
     made.seen = []
     made.register_magic_function(lambda line, cell: made.seen.append((line, cell)), "cell", "app")
     return made
@@ -52,18 +57,16 @@ def test_it_is_read_as_the_kernel_runs_it(shell: Any, source: str, capsys: pytes
     assert [found for found in [app_cell(source)] if found] == shell.seen
 
 
-def test_a_cell_run_again_is_placed_alike_everywhere() -> None:
-    """What a cell gave up goes, what other cells added to a file stays: with the memory of a notebook or of grading."""
-    runs = Runs({})
-    text = None
+def test_a_cell_run_again_is_placed_alike_everywhere(course: Course, workspace: Workspace) -> None:
+    """What a cell gave up goes, what other cells added to a file stays: in the notebook as in grading."""
+    draft = Draft()
     for line, code in (
         ("main.py", "x = 1\n"),
-        ("main.py --merge --exercise 1.1", "def a(): ...\n"),
-        ("main.py --merge --exercise 1.1", "def b(): ...\n"),
+        ("main.py --merge --exercise 0.1", "def a(): ...\n"),
+        ("main.py --merge --exercise 0.1", "def b(): ...\n"),
         ("main.py", "x = 1\n"),
     ):
-        placement = Placement.of(parse_header(line), code, runs)
-        text = placement.text(text)
-        placement.remember(runs)
-    assert text == "x = 1\n\n\ndef b(): ...\n"
-    assert placement.again
+        for desk in (draft, workspace):
+            writing.write(course, desk, parse_header(line), code)
+    assert draft.files["main.py"] == (workspace.app_dir / "main.py").read_text(encoding="utf-8")
+    assert draft.files["main.py"] == "x = 1\n\n\ndef b(): ...\n"
