@@ -13,10 +13,9 @@ BIN := $(VENV)/bin
 # The stamp names what the environment was made from: the lock, the project and the folder, since scripts hold its path.
 # The tests' and linters' settings stand in pyproject.toml too; reinstalling for them takes three seconds.
 STAMP := $(VENV)/.stamp-$(shell (pwd; cat requirements.lock pyproject.toml) | cksum | tr ' ' -)
-HALF_DONE := $(VENV)/.half-done
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test check backend lint types drift verify build grade bench coverage format lock clean
+.PHONY: help lab test check backend lint types drift verify build grade bench coverage pythons format lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -63,38 +62,27 @@ bench: $(STAMP) ## measure what a learner waits for (BENCH_ARGS="--json bench.js
 coverage: $(STAMP) ## run every test and show which lines none of them reaches
 	$(BIN)/pytest --cov --cov-report=term-missing:skip-covered $(PYTEST_ARGS)
 
+pythons: $(STAMP) ## run every test on each supported Python of this machine, in environments of their own (.venv-3.12)
+	@$(BIN)/python -m tests.pythons | while read -r version python; do \
+		echo "== Python $$version" && $(MAKE) test VENV=.venv-$$version PYTHON="$$python" </dev/null || exit 1; done
+
 format: $(STAMP) ## repair what ruff can repair
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock: ## pin the newest versions in requirements.lock (needs uv)
-	@command -v uv >/dev/null || { printf 'error: uv is not installed\n\nhint: pip install uv\n' >&2; exit 1; }
-	uv pip compile --universal --python-version 3.11 --generate-hashes --upgrade --extra dev \
+lock: $(STAMP) ## pin the newest versions in requirements.lock
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --upgrade --extra dev \
 		--no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet --output-file requirements.lock pyproject.toml
 
 clean: ## remove the environment and every cache; your work stays
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .coverage htmlcov
+	rm -rf $(VENV) .venv-* .pytest_cache .mypy_cache .ruff_cache .coverage htmlcov
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# An environment is usable where it was made, with a Python that is new enough. (To change its Python: make clean first.)
-define USABLE
-import pathlib, sys
-pip = pathlib.Path(sys.prefix, "bin", "pip").read_text()
-sys.exit(sys.version_info < (3, 11) or sys.prefix not in pip)
-endef
-export USABLE
-
-# Packages go in with hashes only. An installation that did not reach its end is thrown away and made anew;
-# so is one whose folder was moved. Otherwise the environment is brought up to date in place.
+# The one installer, for make, conda and Windows: workbook/install.py. It needs no package.
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null || { \
 		printf 'error: the workbook needs Python 3.11 to 3.14, but %s is %s\n\nhint: make PYTHON=python3.12, with the path of a Python you have\n' \
 			'$(PYTHON)' "$$($(PYTHON) --version 2>&1 | grep Python || echo missing)" >&2; exit 1; }
-	@if [ -e $(HALF_DONE) ] || ! $(BIN)/python -c "$$USABLE" 2>/dev/null; then rm -rf $(VENV); fi
-	@if [ ! -x $(BIN)/python ]; then echo "making the environment in $(VENV): one or two minutes, once"; $(PYTHON) -m venv $(VENV); fi
-	@touch $(HALF_DONE)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
-	@$(BIN)/python -m pip check --disable-pip-version-check >/dev/null || { $(BIN)/python -m pip check >&2; exit 1; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	@rm -f $(HALF_DONE) $(VENV)/.stamp-*
+	@$(PYTHON) -m workbook.install $(VENV)
+	@rm -f $(VENV)/.stamp-*
 	@touch $@

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.pythons import PYTHONS
+
 ROOT = Path(__file__).resolve().parent.parent
 TREE = pytest.StashKey[frozenset[str]]()
 
@@ -27,6 +29,13 @@ def _stamp(path: Path) -> str:
     except OSError:
         return "gone"
     return f"({found.st_size} bytes at {found.st_mtime_ns})"
+
+
+def pytest_report_header() -> str:
+    """Say which Python this run tests, and which others of this machine it does not: the installer's tests use all."""
+    here, *others = PYTHONS.values()
+    rest = f"; also here, for `make pythons`: {', '.join(others)}" if others else "; no other supported Python is here"
+    return f"course tested on Python {here}{rest}"
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

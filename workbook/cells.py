@@ -32,6 +32,16 @@ def app_cell(source: str) -> tuple[str, str] | None:
     return None
 
 
+def plain_code(source: str) -> str:
+    """Return a cell as the Python that the kernel runs; of one with `%%time`, or a magic like it, what stands below."""
+    while (call := _magic_call(source)) is not None and call[0] in OUTER:
+        source = call[2]
+    try:
+        return str(_transformer().transform_cell(source))
+    except Exception:  # the kernel could not run it either
+        return ""
+
+
 @cache
 def _transformer() -> TransformerManager:
     from IPython.core.inputtransformer2 import TransformerManager  # slow to import

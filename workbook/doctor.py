@@ -5,6 +5,7 @@ The standard library is enough here: a broken environment must still be able to 
 
 import importlib.metadata
 import importlib.util
+import json
 import multiprocessing
 import os
 import re
@@ -13,12 +14,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from workbook.install import PYTHONS
 from workbook.lab import in_use
 
-PYTHONS = ((3, 11), (3, 15))
 PORT = 8888
 WRITABLE = ("", "app", "notebooks")
 REMAKE = "make clean, then make lab"
+NAMED = re.compile(r"^([A-Za-z0-9._-]+)==", re.MULTILINE)
 PINNED = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^\s;\\]+)\s*(?:;\s*(?P<marker>[^\\]+))?")
 
 
@@ -41,7 +43,8 @@ def diagnose(root: Path) -> list[Finding]:
     Returns:
         The findings, in the order in which they are worth repairing.
     """
-    return [python(), packages(root), kernel(), writable(root), build(root), fork(), port()]
+    looks = [python(), packages(root), rivals(root), kernel(), writable(root), shadows(root), notebooks(root)]
+    return [*looks, build(root), fork(), port()]
 
 
 def python() -> Finding:
@@ -86,11 +89,48 @@ def installed(name: str) -> str | None:
         return None
 
 
+def rivals(root: Path) -> Finding:
+    """Look for packages that were installed over others of the lock: both bring a module of one name."""
+    lock = root / "requirements.lock"
+    wanted = {_normal(name) for name in NAMED.findall(lock.read_text(encoding="utf-8"))} if lock.is_file() else set()
+    over: dict[str, str] = {}
+    for module, owners in importlib.metadata.packages_distributions().items():
+        ours = [name for name in owners if _normal(name) in wanted]
+        for stranger in {name for name in owners if _normal(name) not in wanted} if ours else ():
+            over[stranger] = f"{stranger} was installed over {ours[0]}: both bring the module {module}"
+    repair = f"{sys.executable} -m pip uninstall {' '.join(sorted(over))}; then {REMAKE}"
+    detail = "; ".join(over.values()) or "no package was installed over another"
+    return Finding("rivals", not over, detail, repair)
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
 def kernel() -> Finding:
-    """Look for the kernel that runs the notebooks in this environment."""
-    spec = Path(sys.prefix, "share", "jupyter", "kernels", "python3", "kernel.json")
-    detail = str(spec) if spec.is_file() else f"no kernel specification at {spec}"
-    return Finding("kernel", spec.is_file(), detail, f"{sys.executable} -m ipykernel install --sys-prefix")
+    """Look for the kernel that runs the notebooks: it must be this environment's, and Jupyter must choose it."""
+    own = Path(sys.prefix, "share", "jupyter", "kernels", "python3", "kernel.json")
+    repair = f"{sys.executable} -m ipykernel install --sys-prefix"
+    if not own.is_file():
+        return Finding("kernel", False, f"no kernel specification at {own}", repair)
+    try:
+        from jupyter_client.kernelspec import KernelSpecManager
+
+        chosen = KernelSpecManager().get_kernel_spec("python3")
+        program, folder = str(chosen.argv[0]), str(chosen.resource_dir)
+    except Exception as error:  # a broken file of a user's own kernel, a missing package
+        return Finding("kernel", False, f"Jupyter cannot read its kernels: {error}", repair)
+    if not _is_this_python(program):
+        detail = f"Jupyter would start {program}, which is not this environment's Python"
+        return Finding("kernel", False, detail, f"remove {folder}, or: unset JUPYTER_PATH JUPYTER_PREFER_ENV_PATH")
+    return Finding("kernel", True, folder)
+
+
+def _is_this_python(program: str) -> bool:
+    """Say whether a kernel's program is this Python: by a bare name, Jupyter takes its own."""
+    if program in ("python", "python3", f"python3.{sys.version_info.minor}"):
+        return True
+    return Path(program).parent == Path(sys.executable).parent
 
 
 def writable(root: Path) -> Finding:
@@ -98,6 +138,41 @@ def writable(root: Path) -> Finding:
     closed = [str(root / name) for name in WRITABLE if (root / name).is_dir() and not os.access(root / name, os.W_OK)]
     detail = f"not writable: {', '.join(closed)}" if closed else "every folder that exercises write to is writable"
     return Finding("folders", not closed, detail, "move the course to a folder of your own")
+
+
+def shadows(root: Path) -> Finding:
+    """Look for files beside the notebooks that a cell would import in place of a package of the same name."""
+    taken = set(sys.stdlib_module_names) | set(importlib.metadata.packages_distributions())
+    found = [
+        path.relative_to(root).as_posix()
+        for folder in (root, root / "notebooks")
+        for path in sorted(folder.glob("*.py")) + sorted(folder.glob("*/__init__.py"))
+        if (path.parent.name if path.name == "__init__.py" else path.stem) in taken - {"workbook"}
+    ]
+    detail = "; ".join(f"{path} hides the package of that name" for path in found)
+    return Finding("names", not found, detail or "no file hides a package", f"rename {', '.join(found)}")
+
+
+def notebooks(root: Path) -> Finding:
+    """Look for notebooks that cannot be read: half saved, not UTF-8, or with the marks of a merge in them."""
+    broken = [f"{path.name} {reason}" for path in sorted(root.glob("notebooks/*.ipynb")) if (reason := _broken(path))]
+    repair = "git checkout notebooks/NAME brings it back as it was handed out; a copy first keeps your text"
+    return Finding("notebooks", not broken, "; ".join(broken) or "every notebook can be read", repair)
+
+
+def _broken(path: Path) -> str:
+    try:
+        data = path.read_bytes()
+        if data.startswith(b"\xef\xbb\xbf"):
+            return "begins with a byte order mark, which Jupyter does not read: save it as UTF-8 without one"
+        if b"\n<<<<<<< " in data or data.startswith(b"<<<<<<< "):
+            return "holds the marks of a merge (<<<<<<<)"
+        cells = json.loads(data.decode("utf-8"))["cells"]
+        return "" if isinstance(cells, list) else "has no list of cells"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    except (ValueError, KeyError, TypeError) as error:
+        return f"is no notebook: {type(error).__name__}: {error}"
 
 
 def build(root: Path) -> Finding:

@@ -1,14 +1,13 @@
 """`workbook demo` on the finished backend: sample data, and a session whose URLs answer."""
 
-import os
 import re
-import signal
-import subprocess
 import sys
 from pathlib import Path
 
 import httpx
 import pytest
+
+from tests.demonstration import PATIENCE, demo
 
 ROOT = Path(__file__).parents[2]
 
@@ -16,10 +15,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGINT for one process on Windows")
 def test_the_printed_session_works(tmp_path: Path) -> None:
     """Every printed URL answers 200 with the printed token, and 401 without."""
-    command = [sys.executable, "-m", "workbook.cli", "demo", "--port", "0"]
-    environment = os.environ | {"WORKBOOK_ROOT": str(ROOT), "PYTHONPATH": str(ROOT)}
-    started = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True)
-    try:
+    with demo(tmp_path, settings={"WORKBOOK_ROOT": str(ROOT), "PYTHONPATH": str(ROOT)}) as started:
         assert started.stdout is not None
         text = ""
         while text.count("curl ") < 3 and (line := started.stdout.readline()):
@@ -29,8 +25,7 @@ def test_the_printed_session_works(tmp_path: Path) -> None:
         urls = re.findall(r'"(http://127\.0\.0\.1:\d+/api/v1/[^"]+)"', text)
         assert len(urls) == 3
         for url in urls:
-            assert httpx.get(url, headers={"Authorization": f"Bearer {token[1]}"}).status_code == 200, url
-            assert httpx.get(url).status_code == 401, url
-    finally:
-        started.send_signal(signal.SIGINT)
-        started.communicate(timeout=30)
+            assert (
+                httpx.get(url, headers={"Authorization": f"Bearer {token[1]}"}, timeout=PATIENCE).status_code == 200
+            ), url
+            assert httpx.get(url, timeout=PATIENCE).status_code == 401, url

@@ -1,5 +1,6 @@
 """What the documents and settings say agrees with what is there."""
 
+import importlib.metadata
 import re
 import subprocess
 import tomllib
@@ -8,9 +9,12 @@ from typing import Any
 
 import pytest
 import yaml
+from packaging.markers import default_environment
 from packaging.requirements import Requirement
+from packaging.utils import NormalizedName, canonicalize_name
 
 from workbook.course import read_course
+from workbook.install import PYTHONS
 
 ROOT = Path(__file__).resolve().parents[2]
 FENCE = re.compile(r"^```[^\n]*\n(?P<body>.*?)^```", re.MULTILINE | re.DOTALL)
@@ -150,3 +154,86 @@ def test_the_readme_lists_every_chapter() -> None:
     for row, chapter in zip(rows, course.chapters, strict=True):
         link = f"[{chapter.number:02d} {chapter.head.title}](notebooks/{chapter.name}.ipynb)"
         assert row.startswith(f"| {link} | {chapter.head.minutes} | {len(chapter.exercises)} | ")
+
+
+def test_the_lock_is_complete() -> None:
+    """What each locked package wants, on every supported Python and system, the lock holds in a version that fits."""
+    pins = {canonicalize_name(entry.name): entry for entry in map(Requirement, pinned_lines())}
+    wants = {name: wanted_by(name) for name in pins}
+    missing = {
+        f"{name} on {place['sys_platform']}, Python {place['python_version']}: {wanted}"
+        for place in places()
+        for name, entry in pins.items()
+        if entry.marker is None or entry.marker.evaluate(place)
+        for wanted in wants[name]
+        if (wanted.marker is None or wanted.marker.evaluate(place)) and not is_met(wanted, pins, place)
+    }
+    assert missing == set()
+
+
+def pinned_lines() -> list[str]:
+    """Give the lock's entries without their hashes."""
+    lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
+    return [line.removesuffix("\\").strip() for line in lines if "==" in line and not line.startswith(" ")]
+
+
+def wanted_by(name: str) -> list[Requirement]:
+    """Give what an installed package wants without extras; nothing for one of another system."""
+    try:
+        return [Requirement(line) for line in importlib.metadata.requires(name) or []]
+    except importlib.metadata.PackageNotFoundError:
+        return []
+
+
+def places() -> list[dict[str, str]]:
+    """Give the values that markers ask for, on each supported Python and system."""
+    systems = [("linux", "Linux", "posix"), ("darwin", "Darwin", "posix"), ("win32", "Windows", "nt")]
+    here = {name: str(value) for name, value in default_environment().items()}
+    return [
+        here
+        | {"sys_platform": platform, "platform_system": system, "os_name": os_name, "extra": ""}
+        | {"python_version": f"3.{minor}", "python_full_version": f"3.{minor}.9"}
+        for platform, system, os_name in systems
+        for minor in range(PYTHONS[0][1], PYTHONS[1][1])
+    ]
+
+
+def is_met(wanted: Requirement, pins: dict[NormalizedName, Requirement], place: dict[str, str]) -> bool:
+    """Say whether the lock holds a package that another one wants, there, in a version that fits."""
+    entry = pins.get(canonicalize_name(wanted.name))
+    if entry is None or not (entry.marker is None or entry.marker.evaluate(place)):
+        return False
+    return wanted.specifier.contains(next(iter(entry.specifier)).version, prereleases=True)
+
+
+# Where a file may lie: what stands here is the layout that CONTRIBUTING describes.
+PLACES = [
+    r"\.(ci/run|editorconfig|gitattributes|gitignore|jupyter/.+\.json)",
+    r"(README|CONTRIBUTING|CHANGELOG)\.md|LICENSE|Makefile|pyproject\.toml|requirements\.lock|environment\.yml",
+    r"app/__init__\.py",
+    r"notebooks/\d\d_\w+\.ipynb",
+    r"solutions/(\d\d_\w+\.(md|ipynb)|ruff\.toml|sample_data\.py|app/.+\.py)",
+    r"(workbook|bench)/(\w+/)*\w+\.py",
+    r"tests/(\w+\.py|proof\.txt|(workbook|course|browser|backend|chapters)/(\w+/)*\w+\.(py|cfg)|backend/coveragerc)",
+    r"tests/answers/\d\d_\w+\.md",
+]
+
+
+def test_no_file_lies_astray() -> None:
+    """Every file in git has its place in the layout: no draft, no notebook that somebody worked in, no result."""
+    names = [path.relative_to(ROOT).as_posix() for path in tracked()]
+    assert [name for name in names if not any(re.fullmatch(place, name) for place in PLACES)] == []
+
+
+def test_a_notebook_that_was_worked_in_is_no_file_of_git() -> None:
+    """What `workbook build` puts aside, and what learners and tools leave behind, git ignores."""
+    names = ["notebooks/mine/00_start_here.ipynb", ".workbook/history.db", "app.db", "notebooks/app.db", ".venv/x"]
+    found = subprocess.run(
+        ["git", "check-ignore", "--stdin"],
+        cwd=ROOT,
+        input="\n".join(names),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.stdout.split() == names

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import signal
 import socket
-import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.demonstration import PATIENCE, demo
 from workbook import build
 from workbook.course import read_course
 
@@ -23,19 +21,6 @@ def fill(base_url):
     import os
     return [f"at {base_url} we say {os.environ['GREETING']}"]
 """
-
-
-@contextmanager
-def demo(root: Path, port: int = 0) -> Iterator[subprocess.Popen[str]]:
-    """Run the command; interrupt it at the end, as Ctrl-C does."""
-    command = [sys.executable, "-m", "workbook.cli", "demo", "--port", str(port)]
-    started = subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        yield started
-    finally:
-        if started.poll() is None:
-            started.send_signal(signal.SIGINT)
-        started.communicate(timeout=30)
 
 
 @pytest.fixture
@@ -59,13 +44,13 @@ def test_it_serves_until_it_is_interrupted(built: Path) -> None:
         assert words == ["we", "say", "hello"]
         assert httpx.get(f"{url}/health").json() == {"status": "ok"}
         started.send_signal(signal.SIGINT)
-        assert started.wait(timeout=30) == 0
+        assert started.wait(timeout=PATIENCE) == 0
 
 
 def test_a_port_in_use_is_told(built: Path) -> None:
     """A port that is taken is an error in words, with a hint."""
     with socket.create_server(("127.0.0.1", 0)) as taken, demo(built, taken.getsockname()[1]) as started:
-        _, error = started.communicate(timeout=60)
+        _, error = started.communicate(timeout=PATIENCE)
     assert (started.returncode, "hint: workbook demo --port 0" in error) == (2, True)
 
 
@@ -75,5 +60,5 @@ def test_sample_data_that_fails_is_told(built: Path) -> None:
         "def fill(base_url):\n    raise ValueError('no')\n", encoding="utf-8"
     )
     with demo(built) as started:
-        _, error = started.communicate(timeout=60)
+        _, error = started.communicate(timeout=PATIENCE)
     assert (started.returncode, "no sample data: no" in error) == (2, True)

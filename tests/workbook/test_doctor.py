@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import json
 import socket
 from pathlib import Path
 
@@ -46,3 +48,64 @@ def test_a_port_in_use_is_told(root: Path, capsys: pytest.CaptureFixture[str]) -
     said = capsys.readouterr().err
     assert f"port {port} is in use" in said
     assert "hint: " in said
+
+
+def test_a_package_installed_over_another_is_found(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """passlib, which an old tutorial names, over libpass: both bring `passlib`, and the versions still agree."""
+    (root / "requirements.lock").write_text("libpass==1.9.4 \\\n    --hash=sha256:0\n", encoding="utf-8")
+    monkeypatch.setattr(importlib.metadata, "packages_distributions", lambda: {"passlib": ["libpass", "passlib"]})
+    found = doctor.rivals(root)
+    assert (found.ok, found.detail) == (False, "passlib was installed over libpass: both bring the module passlib")
+    assert "pip uninstall passlib" in found.repair
+    monkeypatch.setattr(importlib.metadata, "packages_distributions", lambda: {"passlib": ["libpass"], "x": ["y", "z"]})
+    assert doctor.rivals(root).ok
+
+
+@pytest.mark.parametrize("path", ["fastapi.py", "notebooks/httpx.py", "email.py", "notebooks/token/__init__.py"])
+def test_a_file_that_hides_a_package_is_found(root: Path, path: str) -> None:
+    """A scratch file named like a package, where the notebooks or the file browser lie, is named."""
+    target = root / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text("", encoding="utf-8")
+    (root / "my_notes.py").write_text("", encoding="utf-8")
+    found = doctor.shadows(root)
+    assert not found.ok
+    assert path in found.detail
+    assert "my_notes" not in found.detail
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b'\xef\xbb\xbf{"cells": []}', "byte order mark"),
+        (b'{"cells": [\n<<<<<<< HEAD\n]}', "marks of a merge"),
+        (b'{"cells": [', "JSONDecodeError"),
+        (b'{"nothing": 1}', "is no notebook"),
+        (b'{"cells": "\xff"}', "UnicodeDecodeError"),
+        (b"[]", "is no notebook"),
+    ],
+)
+def test_an_unreadable_notebook_is_found(root: Path, data: bytes, says: str) -> None:
+    """A notebook that Jupyter cannot open is named, with what is wrong with it."""
+    (root / "notebooks").mkdir(exist_ok=True)
+    (root / "notebooks" / "00_demo.ipynb").write_bytes(data)
+    found = doctor.notebooks(root)
+    assert not found.ok
+    assert "00_demo.ipynb" in found.detail
+    assert says in found.detail
+
+
+def test_a_kernel_of_another_python_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user's own `python3` kernel that Jupyter would choose over the environment's is named, with its folder."""
+    assert doctor.kernel().ok
+    folder = tmp_path / "kernels" / "python3"
+    folder.mkdir(parents=True)
+    spec = {"argv": ["/elsewhere/bin/python", "-m", "ipykernel_launcher"], "display_name": "x", "language": "python"}
+    (folder / "kernel.json").write_text(json.dumps(spec), encoding="utf-8")
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    found = doctor.kernel()
+    assert not found.ok
+    assert "/elsewhere/bin/python" in found.detail
+    assert str(folder) in found.repair
+    (folder / "kernel.json").write_text("{", encoding="utf-8")
+    assert "cannot read its kernels" in doctor.kernel().detail
