@@ -16,13 +16,13 @@ from workbook.course import Course
 from workbook.desk import Draft
 from workbook.errors import WorkbookError
 from workbook.header import Header, parse_header
+from workbook.notebook import CONFLICT, conflict
 from workbook.plain import named
 from workbook.snapshot import writes
 from workbook.syntax import CellError
 from workbook.tree import content
 
 BYTES, CELL = 20 << 20, 200_000  # of a notebook, of one cell
-CONFLICT = re.compile(r"^(<{7}|>{7})( |$)", re.MULTILINE)
 UNSOLVED = re.compile(r"raise NotImplementedError\(['\"]exercise ")
 
 
@@ -72,8 +72,7 @@ class Notebook:
         try:
             return raw_cells(json.loads(data))
         except (ValueError, RecursionError) as error:
-            if match := CONFLICT.search(data.decode("utf-8", "replace")):
-                line = data[: match.start()].count(b"\n") + 1
+            if line := conflict(data):
                 raise Unreadable(f"it holds the conflict markers of a merge (line {line})") from None
             raise Unreadable(f"it is no notebook: {str(error) or type(error).__name__}") from None
 
