@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -209,6 +210,7 @@ def test_what_a_process_tells_is_bounded_and_whole() -> None:
     assert lines.received < wire.ALL
     lines.add(b"y" * wire.ALL)
     assert lines.flooded
+    said: Any
     for said in ({"criterion": 5}, {"collected": [1]}, {"total": "soon"}, {"started": None, "attempts": []}, 7):
         message = {**said, "nonce": "n"} if isinstance(said, dict) else said
         assert wire.parse(json.dumps(message).encode(), "n") is None
