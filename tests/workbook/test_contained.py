@@ -228,6 +228,14 @@ def test_forged_messages_spoil_only_themselves(course: Course, worker: Worker, p
     assert worker.check(course, "0.1", app_with(package, "")).passed
 
 
+def test_an_exit_is_told_where_the_exercise_is_not_found(course: Course, worker: Worker, package: PackageMaker) -> None:
+    """Code that ends the process is no exercise that nobody attempted."""
+    app = package("%%app numbers.py\nimport os\nos._exit(0)\nmine = 1\n")
+    found = worker.check(course, "0.2", app)
+    assert found.outcome is Outcome.RAISED
+    assert "your code ended the whole process (exit status 0)" in report.text(found)
+
+
 def test_odd_files_in_the_package_stop_no_check(course: Course, worker: Worker, package: PackageMaker) -> None:
     """A name that is not UTF-8, an editor's lock link, a folder `x.py` and a pipe: the check works, and so does a copy."""
     app = app_with(package, "")
