@@ -9,7 +9,7 @@ from workbook.assemble import CellError, definitions
 from workbook.chapter import Exercise
 from workbook.course import Course
 from workbook.release import stub
-from workbook.tree import modules
+from workbook.tree import modules, text_of
 
 
 class Attempt(StrEnum):
@@ -30,7 +30,7 @@ def attempt(course: Course, exercise: Exercise, app_dir: Path) -> Attempt:
     an attempt: its error is worth showing.
     """
     try:
-        mine = definitions((app_dir / exercise.path).read_text(encoding="utf-8"))
+        mine = definitions(text_of(app_dir / exercise.path))
     except FileNotFoundError:
         return Attempt.MISSING if _has_own_work(course, app_dir) else Attempt.NOTHING
     except (CellError, UnicodeDecodeError, OSError):
@@ -74,7 +74,7 @@ def _has_own_work(course: Course, app_dir: Path) -> bool:
     for file in modules(app_dir):
         path = file.relative_to(app_dir).as_posix()
         try:
-            mine = definitions(file.read_text(encoding="utf-8"))
+            mine = definitions(text_of(file))
         except (CellError, UnicodeDecodeError, OSError):
             return True
         given = _given(course, path)

@@ -9,7 +9,7 @@ from pathlib import Path
 from workbook import pool, report
 from workbook.chapter import Exercise
 from workbook.course import Course
-from workbook.plain import named
+from workbook.plain import named, plain
 from workbook.source import Source
 from workbook.submission import Submission, SubmissionError, opened
 from workbook.tree import content, modules
@@ -51,7 +51,13 @@ def grade(
         known = Provenance(used=submission.used, notes=submission.notes, checks=whose_checks(root))
 
         def check(worker: Worker, exercise: Exercise) -> CheckReport:
-            return worker.check(course, exercise.id, submission.app)
+            try:
+                return worker.check(course, exercise.id, submission.app)
+            except Exception as error:  # whatever happens there is this exercise's, and not the end of the report
+                note = plain(f"grading this exercise failed: {type(error).__name__}: {error}")
+                broke = CheckReport(exercise=exercise.id, title=exercise.title, outcome=Outcome.BROKE, note=note)
+                broke.out_of = exercise.points
+                return broke
 
         for found in pool.spread(workers, check, chosen):
             found.package = submission.source

@@ -46,7 +46,7 @@ class Snapshot:
         """Return a package's modules as they are; an `__init__.py` that holds nothing is left out."""
         found: dict[str, str] = {}
         for path in modules(folder):
-            text = (content(path) or b"").decode("utf-8", "replace").replace("\r\n", "\n")
+            text = (content(path) or b"").decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
             if not (path.name == "__init__.py" and not text.strip()):
                 found[path.relative_to(folder).as_posix()] = text
         return cls(found)

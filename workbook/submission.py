@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 
 from workbook.course import Course
-from workbook.errors import WorkbookError
 from workbook.imported import PACKAGE
-from workbook.plain import named
+from workbook.place import SubmissionError, find, some
+from workbook.plain import named, plain
 from workbook.snapshot import Snapshot
 from workbook.source import Source
 from workbook.submitted import Choice, Chooser, Notebook, assemble
-from workbook.tree import Tree, content, link_fault
+from workbook.tree import Tree, content
+
+__all__ = ["Submission", "SubmissionError", "opened"]
 
 FILES, BYTES = 2000, 20 << 20
 SECONDS = 60.0  # for putting notebooks together
-NOTEBOOKS = ("", "notebooks", "notebooks/mine", "mine")
-# folders of the course, and of programs, in which nobody hands anything in
-NEVER = ("solutions", "tests", "workbook", "bench", "node_modules", "__MACOSX", "site-packages")
-DEEPER, LOOKED_AT = 4, 3000  # levels, folders
-SHOWN = 8  # names in a note
-
-
-class SubmissionError(WorkbookError):
-    """The folder is no submission."""
+NOTES = 100
 
 
 @dataclass
@@ -42,134 +34,6 @@ class Submission:
     folder: Path
     used: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-
-
-@dataclass
-class Place:
-    """What one folder offers: a package, notebooks, and links or other things that are not taken."""
-
-    folder: Path
-    app: Path | None = None
-    notebooks: list[Path] = field(default_factory=list)
-    left_out: dict[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def look(cls, folder: Path) -> Place:
-        """Look into a folder, not below it but for the places where notebooks usually lie."""
-        found = cls(folder)
-        inner = folder / PACKAGE
-        if inner.is_symlink():
-            found.left_out[PACKAGE] = link_fault(inner)
-        if folder.name == PACKAGE and (_modules_in(folder) or not inner.is_dir() or inner.is_symlink()):
-            found.app = folder if Tree.walk(folder).files and not _is_place_of_notebooks(folder) else None
-        elif inner.is_dir() and not inner.is_symlink():
-            found.app = inner
-        for name in NOTEBOOKS:
-            found._add_notebooks(name)
-        return found
-
-    def _add_notebooks(self, name: str) -> None:
-        folder = self.folder / name
-        if folder.is_symlink() and name:
-            self.left_out[name] = link_fault(folder)
-            return
-        for path in _listed(folder):
-            if path.suffix.lower() != ".ipynb" or path.name.startswith("."):
-                continue
-            if path.is_symlink():
-                self.left_out[named(path.relative_to(self.folder))] = link_fault(path)
-            elif not path.is_file():
-                self.left_out[named(path.relative_to(self.folder))] = "it is no regular file"
-            else:
-                self.notebooks.append(path)
-
-    @property
-    def offers(self) -> bool:
-        """Say whether there is anything to grade."""
-        return self.app is not None or bool(self.notebooks)
-
-    @property
-    def has_code(self) -> bool:
-        """Say whether the package holds more than its docstring."""
-        found = Tree.walk(self.app).files if self.app else []
-        return any(path.suffix == ".py" and path.name != "__init__.py" for path in found)
-
-
-def _listed(folder: Path) -> list[Path]:
-    """List a folder; nothing where it cannot be."""
-    try:
-        return sorted(folder.iterdir(), key=os.fsencode)
-    except OSError:
-        return []
-
-
-def _modules_in(folder: Path) -> bool:
-    return any(path.suffix == ".py" and path.name != "__init__.py" and path.is_file() for path in _listed(folder))
-
-
-def _is_place_of_notebooks(folder: Path) -> bool:
-    """Say whether a folder named `app` is a submission that holds notebooks only."""
-    files = Tree.walk(folder).files
-    return any(path.suffix == ".ipynb" for path in files) and not any(path.suffix == ".py" for path in files)
-
-
-def find(folder: Path) -> tuple[Place, list[str]]:
-    """Return the place that holds the submission: the folder, or the one obvious folder below it.
-
-    Raises:
-        SubmissionError: there is none, or there are several.
-    """
-    refuse_odd(folder)
-    here = Place.look(folder)
-    notes = [f"{name} was not taken: {reason}" for name, reason in here.left_out.items()]
-    if here.offers:
-        return here, notes
-    deeper = [Place.look(path) for path in islice(_below(folder), LOOKED_AT)]
-    level = min((len(one.folder.parts) for one in deeper if one.offers), default=0)
-    found = [one for one in deeper if one.offers and len(one.folder.parts) == level]
-    if len(found) == 1:
-        relative = named(found[0].folder.relative_to(folder))
-        notes.append(f"{relative}/ inside the folder is graded: the folder itself holds nothing of its own")
-        return found[0], notes + [f"{name} was not taken: {reason}" for name, reason in found[0].left_out.items()]
-    if found:
-        names = _some([named(one.folder.relative_to(folder)) for one in found])
-        raise SubmissionError(f"{named(folder)} holds several submissions: {names}", "grade each of them by itself")
-    raise SubmissionError(_nothing(here), "name the folder above app/ or notebooks/")
-
-
-def refuse_odd(folder: Path) -> None:
-    """Refuse what is no folder, with what it is."""
-    shown = named(folder)
-    if folder.is_symlink():
-        raise SubmissionError(f"{shown}: {link_fault(folder)}", "name the folder itself, if it is the submission")
-    if folder.is_file():
-        packed = folder.suffix.lower() in (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
-        hint = "unpack it, and name the folder that comes out" if packed else "name the folder that holds it"
-        raise SubmissionError(f"{shown} is a {'packed ' if packed else ''}file, no folder", hint)
-    if not folder.is_dir():
-        raise SubmissionError(f"{shown} is no folder", "name a folder that holds app/ or notebooks")
-
-
-def _below(folder: Path, depth: int = 0) -> Iterator[Path]:
-    """Yield the folders in which a submission could lie, the nearest first in each branch."""
-    for path in _listed(folder) if depth < DEEPER else []:
-        usual = path.name not in NEVER and not path.name.startswith((".", "_"))
-        if usual and not path.is_symlink() and path.is_dir():
-            yield path
-            yield from _below(path, depth + 1)
-
-
-def _nothing(here: Place) -> str:
-    """Say what a folder holds that has nothing to grade."""
-    said = f"{named(here.folder)} holds neither app/ nor notebooks"
-    names = [named(path.name) + ("/" if path.is_dir() else "") for path in _listed(here.folder)]
-    said += f"; it holds {_some(names)}" if names else "; it is empty"
-    return said + "".join(f"\n{name} was not taken: {reason}" for name, reason in here.left_out.items())
-
-
-def _some(names: list[str]) -> str:
-    more = len(names) - SHOWN
-    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 @contextmanager
@@ -204,6 +68,8 @@ def opened(folder: Path, course: Course, source: Source = Source.AUTO) -> Iterat
         else:
             reasons = "".join(f"\n{note}" for note in [*notes, *choice.notes])
             raise SubmissionError(f"{named(place.folder)} holds nothing to grade{reasons}", "name another folder")
+        made.notes[:] = [plain(note) for note in made.notes[:NOTES]]
+        made.notes += [f"and {len(notes) - NOTES} notes more"] if len(notes) > NOTES else []
         yield made
 
 
@@ -229,9 +95,9 @@ def _passed_over(written: Snapshot, app: Path, notebooks: list[Notebook]) -> lis
     if not writing:
         return []
     lacking = [f"app/{path}" for path in written.files if not (app / path).is_file()]
-    said = f"app/ is graded, and not the {len(writing)} notebooks beside it ({_some(writing)})"
+    said = f"app/ is graded, and not the {len(writing)} notebooks beside it ({some(writing)})"
     if lacking:
-        said += f"; they write {_some(lacking)}, which app/ lacks: --source notebooks grades them instead"
+        said += f"; they write {some(lacking)}, which app/ lacks: --source notebooks grades them instead"
     return [said]
 
 
@@ -253,5 +119,12 @@ def _copy(app: Path, target: Path, notes: list[str]) -> Path:
         copied.write_bytes(data)
     target.mkdir(parents=True, exist_ok=True)
     (target / "__init__.py").touch()
-    notes += [f"{PACKAGE}/{name} is left out: {reason}" for name, reason in found.left_out.items()]
+    told = {name: reason for name, reason in found.left_out.items() if not _is_hidden(name)}
+    notes += [f"{PACKAGE}/{name} is left out: {reason}" for name, reason in told.items()]
     return target
+
+
+def _is_hidden(name: str) -> bool:
+    """Say whether a name is one of those that systems and editors leave behind, such as `.DS_Store`."""
+    last = name.rpartition("/")[2]
+    return last.startswith(".") and not last.endswith(".py") and last != ".ipynb_checkpoints"

@@ -64,6 +64,20 @@ def content(path: Path) -> bytes | None:
         return None
 
 
+def text_of(path: Path) -> str:
+    """Return a regular file's text.
+
+    Raises:
+        FileNotFoundError: there is no regular file: nothing, a folder, a pipe.
+        PermissionError: it cannot be read.
+        UnicodeDecodeError: it is not UTF-8.
+    """
+    data = content(path)
+    if data is None:
+        raise PermissionError(str(path)) if path.is_file() else FileNotFoundError(str(path))
+    return data.decode("utf-8")
+
+
 def _entries(folder: Path, links: bool, depth: int) -> Iterator[tuple[Path, str]]:
     """Yield every file below a folder, with the reason where it is left out."""
     try:
