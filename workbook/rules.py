@@ -136,6 +136,7 @@ TABLE: tuple[tuple[str, str, str], ...] = (
     ("PydanticUserError", r"Unrecognized field_?\s?(\w+) function signature", "the {0}'s parameters do not fit: after `cls`, or `self`, comes the value"),
     ("PydanticUserError", r"`(\w+)` is not fully defined; you should define `(\w+)`", "the type `{1}` was not known when `{0}` was made: import it, or define it above"),
     ("PydanticUserError", r"must be defined for class|Error when building FieldInfo|duplicate|already defined|more than one", "something of this class is defined twice: keep one of the two"),
+    ("PydanticSchemaGenerationError", r"Unable to generate pydantic-core schema for FieldInfo\(", "`Field(...)` stands where the type belongs: the type comes after the colon, and `Field` behind `=`"),
     ("PydanticSchemaGenerationError", r"Unable to generate pydantic-core schema for <class '(?:[\w.]*\.)?(\w+)'>", "`{0}` is no type that Pydantic knows: is a schema meant, or `arbitrary_types_allowed`?"),
     ("PydanticUndefinedAnnotation", r"name '(\w+)' is not defined", "define or import `{0}` in this file: an annotation is read when the class is used"),
     ("TypeError", r"Unable to apply constraint '(max_digits|decimal_places)'", "`{0}` is a rule for `Decimal`: the value that arrives here is of another type. A validator's place in `Annotated` decides what arrives, and so does the annotated type"),
@@ -202,5 +203,8 @@ TABLE: tuple[tuple[str, str, str], ...] = (
     ("IndentationError", r"", "indent the lines of one block alike, with four spaces"),
     ("SyntaxError", r"'await' outside", "`await` needs an `async def` around it"),
     ("SyntaxError", r"", "repair the line in the editor, or run its cell again"),
+    ("PytestUnraisableExceptionWarning", r"finalize|connection|sqlite|Engine|Session|unclosed", "something was still open when Python cleaned up: dispose of the engine, and close sessions and clients, in the fixture that made them"),
+    ("DeprecationWarning", r"", "in the tests of this course a warning is an error: its message says what to write instead"),
+    ("Warning", r"", "in the tests of this course a warning is an error: its message says what it is about"),
     ("ZeroDivisionError", r"", "the divisor is 0 here: which case makes it so?"),
 )  # fmt: skip

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from workbook import checks, expect
-from workbook.clock import Stopwatch
+from workbook.clock import MachineBusy, Stopwatch
 from workbook.job import LATE, Job
 from workbook.judge import Judge
 from workbook.output import capture
@@ -34,10 +34,6 @@ Emit = Callable[[dict[str, Any]], None]
 
 class TimeExceeded(BaseException):
     """A check did not end within its limit; raised inside the code that runs too long."""
-
-
-class MachineBusy(BaseException):
-    """A check did not end, and the machine gave it no time to; no verdict on the code."""
 
 
 class Reporter:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,9 @@ from workbook.slips import slips, unawaited
 SLIPS = [
     ("email.strip().lower()", "the result of `email.strip().lower()` is thrown away"),
     ("await query.where(1)", "`query.where(1)` is thrown away"),
+    ("table.delete()", "`table.delete()` makes a statement, and nothing sends it to the database"),
+    ("delete(User).where(1)", "`delete(User).where(1)` is thrown away"),
+    ("update(User)", "nothing sends it to the database"),
     ("user.active == False", "`user.active == False` compares, and changes nothing"),
     ("ValueError('no')", "is a word missing before it?"),
     ("for name in values:\n        setattr(row, 'name', values[name])", "in quotes, `name` is always the same text"),
@@ -22,6 +26,9 @@ FINE = [
     "email = email.strip().lower()",
     "names.sort()",
     "session.add(user)",
+    "await item.delete()",
+    "session.delete(user)",
+    "data.update(other)",
     "await session.execute(query.where(1))",
     "self.update(1)",
     "self.values(1)",
@@ -60,6 +67,8 @@ def test_what_means_what_it_says_is_no_slip(line: str) -> None:
         ("def f(x=[]): pass", "the default `[]` is made once, and every call of `f` gets the same one"),
         ("def f(*, x={}): pass", "the default `{}` is made once"),
         ("def f(x) -> int:\n    x + 1\n", "`f` says that it gives `int`, and has no `return`"),
+        ("async def f() -> AsyncIterator[int]:\n    g()\n", "and has no `yield`"),
+        ("def test_f(x):\n    x == 1\n", "`x == 1` compares, and asserts nothing"),
         (
             "class A:\n    def f(self): pass\n    def f(self): pass\n",
             "`A` has two methods called `f`: only the last one counts",
@@ -115,3 +124,11 @@ def test_a_forgotten_await_is_looked_for_in_the_exercise_first() -> None:
     assert slip.line == 6
     assert unawaited("h", code) is None
     assert unawaited("g", "def (:") is None
+
+
+def test_right_code_has_no_slips() -> None:
+    """Nothing in the finished backend is taken for a slip."""
+    files = sorted(Path("solutions/app").rglob("*.py"))
+    assert len(files) > 20
+    seen = [(str(file), one) for file in files for one in slips(ast.parse(file.read_text(encoding="utf-8")).body)]
+    assert seen == []
