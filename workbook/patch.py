@@ -7,7 +7,8 @@ gives or solves is the learner's own.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from workbook.assemble import CellError, merge
@@ -76,20 +77,24 @@ class Patch:
     def _is_own(self, id: str) -> bool:
         """Say whether the learner wrote something where the exercise asks for it, under its name or another."""
         step = self.timeline.exercises[id]
-        mine = self.parts.get(step.path)
-        if mine is None:
+        mine, holes = self.parts.get(step.path), self._holes(id)
+        if mine is None or not holes:
             return False
-        if any(self._is_written_for(step, name) for name in self._holes(id)):
-            return True
-        return any(name not in mine for name in self._holes(id)) and bool(self._extras(step))
+        if not any(name in mine for name in holes):
+            return bool(self._extras(step))
+        if all(mine.get(name) == step.given_parts.get(name) for name in holes):
+            return False
+        if all(mine.get(name) == step.parts.get(name) for name in holes):
+            return False
+        return any(self._is_written_for(step, name) for name in holes if name in mine)
 
     def _is_written_for(self, step: Step, name: str) -> bool:
-        """Say whether a definition is the learner's own, and not from an earlier cell that had the same name."""
-        path = step.path
-        if name not in self.parts[path] or self._is_courses(path, name):
-            return False
-        origins = self.origins[path]
-        return not origins.is_remembered(name) or origins.position(name) >= step.position
+        """Say whether a definition was written for an exercise, and is not left from an earlier cell of its name."""
+        origins = self.origins[step.path]
+        if origins.is_remembered(name):
+            return origins.position(name) >= step.position
+        known = self.timeline.written(step.path, name, self.parts[step.path][name])
+        return not known or step in known
 
     def _extras(self, step: Step) -> list[str]:
         """Return the learner's own definitions in a module that may be an exercise's, under names of their own."""
@@ -115,32 +120,68 @@ class Patch:
         mine = self.parts[path].get(name)
         if id is not None and step.position < self.end:
             return id in self.own - self.filled
+        if name == DOCSTRING:
+            return mine is None or not self._is_courses(path, name)
         if mine is None:
             return id is not None
-        if name == DOCSTRING:
-            return not self._is_courses(path, name)
         return not self._is_courses(path, name) and self.origins[path].position(name) >= step.position
 
     def made(self) -> Snapshot:
         """Return the package with the course's text where it is missing or outdated, or was asked for."""
         made = self.mine.copy()
-        for path, text in self.goal.items():
-            if self._is_asked(path):
-                made.files[path] = self._module(path, text)
+        kept = {path: self._kept(path) for path in self.goal if self._is_asked(path)}
+        self._give_back(kept)
+        for path, names in kept.items():
+            made.files[path] = self._module(path, self.goal[path], names)
         return made
+
+    def _kept(self, path: str) -> set[str]:
+        """Return the definitions of the goal that stay as the package has them, there or not there."""
+        if path not in self.mine.files or path in self.whole:
+            return set()
+        return {name for name, step in self.owners[path].items() if self.stays(path, name, step)}
+
+    def _give_back(self, kept: dict[str, set[str]]) -> None:
+        """Take out of `kept` what the package does not have, and the course's text that goes into it speaks of."""
+        todo = [(path, name) for path in kept for name in self._taken(path, kept[path])]
+        while todo:
+            path, name = todo.pop()
+            for other, word in self._spoken_of(path, self.owners[path][name].parts[name]):
+                names = kept.get(other, set())
+                needed = {one for one in names if one == word or one.startswith(f"{word}.")}
+                lacking = {one for one in needed if one not in self.parts.get(other, {})}
+                if word in lacking:
+                    names -= lacking
+                    todo += [(other, one) for one in lacking]
+
+    def _taken(self, path: str, kept: set[str]) -> list[str]:
+        """Return the definitions of the goal that come into a module, or are replaced there."""
+        owners, mine = self.owners[path], self.parts.get(path, {})
+        return [name for name, step in owners.items() if name not in kept and mine.get(name) != step.parts[name]]
+
+    def _spoken_of(self, path: str, tree: str) -> Iterator[Place]:
+        """Yield the definitions of the course that a definition of the goal speaks of, by module and name."""
+        words = set(re.findall(r"id='(\w+)'", tree))
+        for origin, name, alias in imports(self.goal[path]):
+            if (alias or name) in words and origin.startswith("0app."):
+                yield origin.removeprefix("0app.").replace(".", "/") + ".py", name
+        yield from ((path, word) for word in words)
 
     def _is_asked(self, path: str) -> bool:
         """Say whether a module is one that the cells before the end write, or one of a later cell that has run."""
         return path in self.lower or path in self.mine.files
 
-    def _module(self, path: str, text: str) -> str:
+    def _module(self, path: str, text: str, kept: set[str]) -> str:
         """Return a module as it is to be."""
         mine = self.mine.files.get(path)
         if mine is None or path in self.whole or not self._is_python(mine):
             return self.lower[path] if mine is None else text
-        kept = {name for name, step in self.owners[path].items() if self.stays(path, name, step)}
         if not kept and all(self._is_courses(path, name) for name in self.parts[path]):
             return mine if self._is_same(path, mine, text) else text
+        # what is the solution's already keeps its own layout and comments
+        kept = kept | {
+            name for name, step in self.owners[path].items() if self.parts[path].get(name) == step.parts[name]
+        }
         module = without(mine, self._outdated(path, kept))
         try:
             return merge(module, reduced(text, module, kept)) if self._wants(path, module, text, kept) else mine

@@ -22,6 +22,7 @@ from workbook.worker import Worker
 from workbook.workspace import Workspace
 
 CHUNK, FEW, ROUNDS = 5, 6, 8
+FAILED = (Outcome.WRONG, Outcome.RAISED, Outcome.NOT_ATTEMPTED, Outcome.BROKE)
 Say = Callable[[str, int, int], None]
 
 
@@ -55,7 +56,7 @@ class Settling:
             if number < ROUNDS:
                 self._fill(patch, made, failing)
             elif number == ROUNDS:
-                for id in failing:
+                for id in [id for id in failing if not self._passes(made, id)]:
                     patch.take(patch.timeline.exercises[id].path)
             else:
                 patch.take_all()
@@ -101,7 +102,7 @@ class Settling:
                 report = self.workers[0].check(self.course, id, package.write(Path(folder)), limit=20.0)
             known = Found(report.outcome, "")
             self.cache.put(key, known)
-        return known.outcome is Outcome.PASSED
+        return known.outcome not in FAILED
 
     def _failing(self, package: Snapshot, ids: Sequence[str], *, stop: bool) -> list[str]:
         """Return the exercises that do not pass on a package; if `stop`, of the first chapters where any fails."""

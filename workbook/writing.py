@@ -31,7 +31,7 @@ class Written:
         after: its text now.
         again: whether the cell was run before, so that it was merged.
         left: what the cell would have replaced, each with the cell that wrote it.
-        unsolved: what the cell holds only as a stub, and the module has solved.
+        is_stub: whether the cell is as it was given, so that the answer in the module stays.
     """
 
     path: str
@@ -39,7 +39,7 @@ class Written:
     after: str = ""
     again: bool = False
     left: list[tuple[str, Step | None]] = field(default_factory=list)
-    unsolved: list[str] = field(default_factory=list)
+    is_stub: bool = False
 
     def summary(self) -> str:
         """Say in one line what was done."""
@@ -48,16 +48,15 @@ class Written:
             said += (
                 " (`%undo` brings it back)" if not self.again else " (this cell had it before; `%undo` brings it back)"
             )
-        elif self.again and not self.left:
+        elif self.again and not (self.left or self.is_stub):
             said += " (run again: what other cells added stays)"
         if self.left:
             more = f" and {len(self.left) - SHOWN} more" if len(self.left) > SHOWN else ""
             said += f"; left as written later: {labels(self.left[:SHOWN])}{more}"
-        if self.unsolved:
-            said += f"; left as you have it, where this cell has only the stub: {', '.join(self.unsolved)}"
-        return said + (
-            " (`--replace` in the first line writes the cell as it is)" if self.left or self.unsolved else ""
-        )
+        if self.is_stub:
+            said += "; left as you have it: this cell is still as it was given"
+        more = " (`--replace` in the first line writes the cell as it is)"
+        return said + (more if self.left or self.is_stub else "")
 
 
 def write(course: Course, workspace: Desk, header: Header, code: str) -> Written:
@@ -104,7 +103,7 @@ class Writing:
             self.done.before = existing
             self.done.after, written, whole = self._placed(existing, origins, previous)
             values.update(origins.changed(self.done.after, written, self.step, whole=whole))
-            if key:
+            if key and not self.done.is_stub:
                 values[key] = self.code
             if self.step and self.header.exercise and not self._is_stub():
                 values[f"{FILLED}{self.header.exercise}"] = None
@@ -120,9 +119,11 @@ class Writing:
         merging = self.header.merge or (existing is not None and self._goes_into(origins, previous))
         self.done.again = merging and not self.header.merge
         if not merging:
-            self.done.left, self.done.unsolved = [], []
+            self.done.left, self.done.is_stub = [], False
             return self.code, set(self.parts), True
         module = existing or ""
+        if self.done.is_stub:
+            return module, set(), False
         cell = reduced(self.code, module, kept) if module else self.code
         last = reduced(previous, module, kept | self._later(origins)) if previous and module else previous
         text = merge(module, cell, last) if cell or last else module
@@ -152,17 +153,16 @@ class Writing:
         there = [name for name in self.parts if name in kept and name in origins.parts]
         differ = [name for name in there if origins.parts[name] != self.parts[name]]
         self.done.left = [(name, origins.step(name)) for name in differ]
-        stubs = self._stubs(origins) - kept
-        self.done.unsolved = [name for name in self.parts if name in stubs]
-        return kept | stubs
+        self.done.is_stub = self._would_undo(origins)
+        return kept
 
-    def _stubs(self, origins: Origins) -> set[str]:
-        """Return the holes that the cell has as they were given, and the module otherwise, from the same exercise."""
+    def _would_undo(self, origins: Origins) -> bool:
+        """Say whether the cell is as it was given, where the module has an answer to its exercise."""
         if self.step is None or not self.header.exercise or not self._is_stub():
-            return set()
-        there = {name for name in self.step.hole if name in origins.parts and name in self.parts}
-        own = {name for name in there if origins.position(name) == self.step.position}
-        return {name for name in own if origins.parts[name] != self.parts[name]}
+            return False
+        given = self.step.given_parts
+        there = [name for name in self.step.hole if origins.position(name) >= self.step.position]
+        return any(name in origins.parts and origins.parts[name] != given.get(name) for name in there)
 
     def _is_stub(self) -> bool:
         """Say whether the cell is as it was given."""
