@@ -250,6 +250,29 @@ def test_odd_files_in_the_package_stop_no_check(course: Course, worker: Worker, 
     assert set(Snapshot.read(app).files) == {"__init__.py", "main.py"}
 
 
+SEES_VARIANTS = """
+from workbook import expect
+from workbook.checks import exercise
+from workbook.suite import Variant
+
+
+@exercise("0.2", limit=25)
+def test_variants(load, suite):
+    \"\"\"A variant is what its tests see, though the learner's own package was imported before\"\"\"
+    load("numbers")
+    (ran,) = suite.run([Variant("other", files={"numbers.py": "def add(a, b): return 99\\n"}, own=True)], limit=20)
+    expect.that(ran.good, got=ran.summary())
+"""
+
+
+def test_a_variant_is_what_its_tests_see(root: Path, course: Course, worker: Worker, package: PackageMaker) -> None:
+    """The learner's tests import the variant's package, and not the one that the check has imported already."""
+    (root / "tests/chapters/test_00_demo.py").write_text(SEES_VARIANTS, encoding="utf-8")
+    mine = "%%app tests/test_numbers.py\nfrom app.numbers import add\n\ndef test_add():\n    assert add(1, 1) == 99\n"
+    found = worker.check(course, "0.2", package("%%app numbers.py\ndef add(a, b): return a + b\n", mine))
+    assert found.passed, report.text(found)
+
+
 def test_kept_output_counts_what_it_drops() -> None:
     """The first characters stay, the rest is counted, whoever writes them."""
     kept = Kept(5)
