@@ -13,6 +13,7 @@ from workbook.chapter import Exercise
 from workbook.course import Course
 from workbook.names import Function
 from workbook.release import stub
+from workbook.tree import modules, text_of
 
 
 class Attempt(StrEnum):
@@ -35,7 +36,7 @@ def attempt(course: Course, exercise: Exercise, app_dir: Path) -> Attempt:
     worth showing.
     """
     try:
-        mine = definitions((app_dir / exercise.path).read_text(encoding="utf-8"))
+        mine = definitions(text_of(app_dir / exercise.path))
     except FileNotFoundError:
         return _absent(course, exercise, app_dir)
     except (CellError, UnicodeDecodeError, OSError):
@@ -104,10 +105,10 @@ def _has_own_work(course: Course, app_dir: Path) -> bool:
 
     Without this, code that a later chapter gives would earn an earlier exercise's points.
     """
-    for file in app_dir.rglob("*.py"):
+    for file in modules(app_dir):
         path = file.relative_to(app_dir).as_posix()
         try:
-            mine = definitions(file.read_text(encoding="utf-8"))
+            mine = definitions(text_of(file))
         except (CellError, UnicodeDecodeError, OSError):
             return True
         given = _given(course, path)

@@ -23,6 +23,7 @@ from workbook.errors import WorkbookError
 from workbook.snapshot import Snapshot, solved_before
 from workbook.snapshot import writes as _writes
 from workbook.stable import nbval_rules, stable_text
+from workbook.tree import content
 
 CELL_TIMEOUT = 120
 MINE = "mine"  # the folder for notebooks that were worked in, beside those that replace them
@@ -92,11 +93,13 @@ def stale(root: Path, *, run: bool = False) -> list[str]:
     course = read_course(root, _cache(root))
     made = dict(expected(root, course))
     whole: list[Chapter] = []
-    found = [f"{path}: differs from its source" for path, text in made.items() if _read(root / path) != text]
+    found = [f"{path}: {_difference(root / path)}" for path, text in made.items() if _read(root / path) != text]
     for chapter in course.chapters:
         target = root / "solutions" / f"{chapter.name}.ipynb"
         if not target.is_file():
             found.append(f"solutions/{target.name}: missing")
+        elif fault := notebook.fault(target):
+            found.append(f"solutions/{target.name}: {fault}")
         elif _sources(target) != [release.solved_source(cell) for cell in chapter.cells]:
             found.append(f"solutions/{target.name}: its cells differ from its source")
         else:
@@ -109,6 +112,12 @@ def stale(root: Path, *, run: bool = False) -> list[str]:
         if not differing:
             _mark_fresh(root, course, chapter)
     return found + [f"{path}: no source makes it" for path in _strays(root, course, set(made))]
+
+
+def _difference(path: Path) -> str:
+    """Say what is wrong with a built file that is not as its source makes it."""
+    fault = notebook.fault(path) if path.suffix == ".ipynb" and path.is_file() else ""
+    return fault or ("differs from its source" if path.is_file() else "missing")
 
 
 def expected(root: Path, course: Course) -> Iterator[tuple[str, str]]:
@@ -251,7 +260,8 @@ def _strays(root: Path, course: Course, made: set[str]) -> list[str]:
 
 
 def _read(path: Path) -> str | None:
-    return path.read_text(encoding="utf-8") if path.is_file() else None
+    data = content(path)  # a built file that somebody saved in another encoding differs, and is no error
+    return None if data is None else data.decode("utf-8", "replace").replace("\r\n", "\n")
 
 
 def _write(path: Path, text: str) -> bool:

@@ -14,7 +14,7 @@ from workbook.attempt import Attempt, attempt, hole
 from workbook.course import Course, read_course
 from workbook.hole import Hole
 from workbook.imported import PACKAGE
-from workbook.job import LONGEST
+from workbook.job import LONGEST, NEEDED
 from workbook.judge import Judge, NotAttempted, as_lines
 from workbook.package import Loader, Package
 from workbook.recorder import connect as connect_to
@@ -23,7 +23,7 @@ from workbook.suite import Suite
 from workbook.trail import Trail
 from workbook.verdict import Criterion, Exchange, Fault, Outcome
 
-KEPT_ENVIRONMENT = ("PATH", "HOME", "LANG", "TMPDIR", "TEMP", "TMP", "SYSTEMROOT", "COVERAGE_PROCESS_START")
+KEPT_ENVIRONMENT = (*NEEDED, "COVERAGE_PROCESS_START")
 Sink = Callable[[Criterion], None]
 
 

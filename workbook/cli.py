@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from workbook.errors import WorkbookError
+from workbook.source import Source
 
 app = typer.Typer(
     help="Build a FastAPI backend step by step; every step is checked at once.",
@@ -210,6 +211,7 @@ def grade(
     names: Annotated[str, typer.Option("--only", help="An exercise or a chapter.")] = "",
     as_json: Json = False,
     junit: Annotated[Path | None, typer.Option(help="Also write JUnit XML to this file.")] = None,
+    source: Annotated[Source, typer.Option(help="What is graded where both are there.")] = Source.AUTO,
 ) -> None:
     """Grade a submission. Exit status 0 only when every exercise passes."""
     from workbook import grade as module
@@ -217,20 +219,31 @@ def grade(
 
     here = Context()
     chosen = here.course.select(names)
-    with pool.opened(here.root) as workers, bar("grading", quiet=as_json) as step:
-        reports, submission = module.grade(here.course, workers, folder.absolute(), chosen, step)
     if junit:
-        junit.write_text(report.as_junit(reports), encoding="utf-8")
-    if as_json:
-        print(report.as_json(reports))
-    else:
-        print("\n".join(["note: " + note for note in submission.notes]), end="\n" if submission.notes else "")
-        print("\n".join(report.verdict_line(one) for one in reports))
-        for one in reports:
-            if not one.passed and one.outcome != "not attempted":
-                print(f"\n{report.text(one)}")
-        print(f"\n{submission.source}: {module.summary(reports)}")
+        prepare(junit)
+    with pool.opened(here.root) as workers, bar("grading", quiet=as_json) as step:
+        reports, submission = module.grade(here.course, workers, folder.absolute(), chosen, step, source=source)
+    print(report.as_json(reports) if as_json else module.text(reports, submission))
+    if junit:
+        with refused(junit):
+            junit.write_text(report.as_junit(reports), encoding="utf-8")
     raise SystemExit(0 if reports and all(one.passed for one in reports) else 1)
+
+
+def prepare(target: Path) -> None:
+    """Make the folder of a file that will be written, and see whether it can be, before the work begins."""
+    with refused(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.open("a").close()
+
+
+@contextmanager
+def refused(target: Path) -> Iterator[None]:
+    """Say in words that a file cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise WorkbookError(f"{target} cannot be written: {error.strerror or error}", "name another file") from None
 
 
 @app.command()

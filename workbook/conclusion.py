@@ -59,6 +59,8 @@ class Conclusion:
         failed = report.outcome in (Outcome.WRONG, Outcome.RAISED, Outcome.NOT_ATTEMPTED)
         if attempt == Attempt.STUB and report.passed:
             report.outcome, report.note = Outcome.BROKE, "the code as given passes every check"
+        elif failed and self._died():
+            return  # what ended the process is told, also where the exercise's own definitions are not found
         elif attempt == Attempt.MISSING and failed:
             self.report.note = _reason(report.failures)
             self._not_attempted("run the exercise's cell: what it defines is not in your app yet")
@@ -66,6 +68,10 @@ class Conclusion:
             hole = YOUR_CODE in given
             where = f"write your code where it says `{YOUR_CODE}`" if hole else "change it as the text above it asks"
             self._not_attempted(f"the cell is still as it was given: {where}, run it, check again", seen=not hole)
+
+    def _died(self) -> bool:
+        """Say whether the process ended before it was done, by itself and not by the clock."""
+        return not self._first("done") and "out of time" not in str(self._first("ended") or "out of time")
 
     def _not_attempted(self, hint: str, *, seen: bool = False) -> None:
         """Leave what is asked, and of a planted bug what is seen of it: the hints would tell what to write."""

@@ -46,6 +46,8 @@ def locate(folder: Path, path: str) -> Path:
 def read(target: Path) -> bytes | None:
     """Return a file's content; None where there is none."""
     try:
+        if target.exists() and not target.is_file():
+            raise WorkspaceError(f"{target} is no regular file", "rename or delete it")
         return target.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None

@@ -12,6 +12,7 @@ from workbook.syntax import CellError
 EXAMPLE = "write `%%app users/schemas.py`"
 OPTIONS = "write `%%app users/schemas.py --merge --exercise 2.2`; the options are --merge, --exercise and --replace"
 # Windows opens a device, not a file, under these names, with any ending.
+LONGEST, DEEPEST = 100, 8  # characters of a name, folders
 DEVICES = re.compile(r"(?i:con|prn|aux|nul|com\d|lpt\d)")
 
 
@@ -87,7 +88,8 @@ def module_path(text: str) -> str:
         raise CellError("%%app needs the path of a module", EXAMPLE)
     fault = fault_of(path)
     if fault:
-        raise CellError(f"%%app cannot write to {text!r}: {fault}", EXAMPLE)
+        shown = text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+        raise CellError(f"%%app cannot write to {shown!r}: {fault}", EXAMPLE)
     return path.removeprefix("app/")
 
 
@@ -100,6 +102,8 @@ def fault_of(path: str) -> str | None:
         return "`..` leaves the package `app`"
     if not path.endswith(".py"):
         return "a module's name ends with `.py`"
+    if max(map(len, parts)) > LONGEST or len(parts) > DEEPEST:
+        return f"a name has at most {LONGEST} characters, and a module lies at most {DEEPEST - 1} folders deep"
     names = [*parts[:-1], parts[-1].removesuffix(".py")]
     wrong = next((name for name in names if not importable(name)), None)
     return None if wrong is None else f"{wrong!r} is no name that Python can import"

@@ -7,16 +7,20 @@ import os
 import re
 import sys
 from collections.abc import Callable
-from pathlib import PurePath
+from importlib.machinery import PathFinder
+from pathlib import Path, PurePath
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from IPython.core.interactiveshell import InteractiveShell
 
 from workbook.chapter import Chapter
 from workbook.course import Course
+from workbook.imported import Finder
 from workbook.timeline import timeline
 from workbook.workspace import Workspace
+
+OWN = ("workbook",)  # packages that lie in the course's folder, and are installed from there
 
 
 class LazyClient:
@@ -27,14 +31,30 @@ class LazyClient:
     """
 
     def __init__(self, newest: Callable[[], Any]) -> None:
-        self._newest = newest
+        vars(self).update(_newest=newest, _made=None)
 
-    def __getattr__(self, name: str) -> Any:
-        if "_made" not in vars(self):
+    def _client(self) -> Any:
+        """Return the client; one that was closed is followed by a new one."""
+        if self._made is None or self._made.is_closed:
             from workbook.client import notebook_client
 
-            self._made = notebook_client(self._newest)
-        return getattr(self._made, name)
+            vars(self)["_made"] = notebook_client(self._newest)
+        return self._made
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client(), name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._client(), name, value)
+
+    def __dir__(self) -> list[str]:
+        return dir(self._client())
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self.aclose()
 
 
 class Told(Exception):
@@ -166,7 +186,22 @@ def bound(source: str) -> set[str]:
     return found
 
 
-def on_path(folder: str) -> None:
-    """Put the folder of the package first on the import path."""
+def on_path(app_dir: Path) -> None:
+    """Let `import app` find the package; files beside it, and beside the notebook, come after what is installed."""
     sys.dont_write_bytecode = True
-    sys.path[:] = [folder, *[path for path in sys.path if path != folder]]
+    Finder.point(app_dir)
+    beside = {"", str(Path.cwd()), str(app_dir.parent)}
+    sys.path[:] = [path for path in sys.path if path not in beside] + [path for path in sys.path if path in beside]
+
+
+def hiding(*folders: Path) -> list[str]:
+    """Name the files that are called like a module of Python or of a package: elsewhere they would hide it."""
+    installed = [path for path in sys.path if path not in {"", *map(str, folders)}]
+    found = []
+    for path in [path for folder in dict.fromkeys(folders) for path in sorted(folder.glob("*.py"))]:
+        known = path.stem in sys.stdlib_module_names or PathFinder.find_spec(path.stem, installed) is not None
+        if known and path.stem not in OWN:
+            found.append(
+                f"note: {path} is called like the module `{path.stem}`, and one hides the other: rename the file"
+            )
+    return found

@@ -5,9 +5,9 @@ import socket
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 FIRST_CHAPTER = "notebooks/00_start_here.ipynb"
+CONTENTS = "workbook.contents"
 PORT_OPTIONS = ("--port", "--ServerApp.port", "--LabApp.port")
 
 
@@ -41,7 +41,8 @@ def options(root: Path) -> list[str]:
     chosen = [
         f"--ServerApp.root_dir={root}",
         f"--LabApp.default_url={landing(root)}",
-        f"--ContentsManager.pre_save_hook={__name__}.keep_metadata",
+        f"--ServerApp.contents_manager_class={CONTENTS}.CourseContents",
+        f"--ContentsManager.pre_save_hook={CONTENTS}.keep_metadata",
     ]
     if is_root():
         chosen.append("--ServerApp.allow_root=True")
@@ -67,31 +68,17 @@ def trust(notebooks: Iterable[Path]) -> None:
 
     try:
         notary = NotebookNotary()
-        for path in notebooks:
-            notary.sign(nbformat.read(path, as_version=4))
-    except (OSError, ValueError) as error:
+    except Exception as error:  # a home that cannot be written to, a broken database of signatures
         print(f"warning: the notebooks could not be marked as trusted ({error})", file=sys.stderr)
-
-
-def keep_metadata(model: dict[str, Any], path: str, contents_manager: Any, **_: Any) -> None:
-    """Keep what a saved notebook says about its kernel, so that opening it on another Python changes no file.
-
-    JupyterLab calls this before each save. It writes the exact version of the kernel's Python into the metadata
-    as soon as a notebook is opened, and saves that by itself half a minute later.
-    """
-    import nbformat
-
-    if model.get("type") != "notebook":
         return
-    try:
-        saved = nbformat.read(contents_manager._get_os_path(path), as_version=4).metadata
-    except (OSError, ValueError):
-        return
-    metadata = model["content"]["metadata"]
-    for name in ("kernelspec", "language_info"):
-        metadata.pop(name, None)
-        if name in saved:
-            metadata[name] = saved[name]
+    for path in notebooks:
+        try:
+            notary.sign(nbformat.read(path, as_version=4))
+        except Exception as error:  # nbformat raises many kinds for a file that is no notebook
+            from workbook.notebook import fault
+
+            said = fault(path) or f"it could not be marked as trusted: {error}"
+            print(f"warning: {path}: {said}", file=sys.stderr)
 
 
 def wanted_port(args: list[str]) -> int | None:

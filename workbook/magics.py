@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import atexit
-import importlib
 import os
 import re
 import shlex
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import CoroutineType
 from typing import Any
@@ -18,11 +18,13 @@ from IPython.display import clear_output, display
 
 from workbook import progress, report, versions, writing
 from workbook.assemble import parse_header
+from workbook.bindings import Bindings
+from workbook.cells import plain_code
 from workbook.course import Course, read_course
 from workbook.errors import WorkbookError
 from workbook.header import Header
 from workbook.imported import CannotImport, Imported
-from workbook.kernel import Advice, LazyClient, Told, chapter_of, gap, on_path, print_coroutine, print_response
+from workbook.kernel import Advice, LazyClient, Told, chapter_of, gap, hiding, on_path, print_coroutine, print_response
 from workbook.panel import Panel
 from workbook.server import LiveServer
 from workbook.standing import Standing, record, standing
@@ -62,6 +64,7 @@ class Workbook(Magics):
         self.worker = Worker(workspace.root)
         self.live = LiveServer()
         self.imported = Imported(workspace.app_dir)
+        self.bindings = Bindings(shell.user_ns)
         self.advice = Advice(lambda: self.course, shell)
         self.current = ""  # the exercise whose cell was run last
         self.unwritten = ""  # the module that the newest cell could not be written to
@@ -92,7 +95,7 @@ class Workbook(Magics):
             print(f"note: the course has app/{near}; if you meant that, `%undo` takes this file back")
         self.imported.forget()
         self._prove_import(header.path)
-        self._rebind()
+        self.bindings.renew()
 
     def _say_lost(self, before: Standing, header: Header | None = None) -> None:
         """Say which exercises had passed with what is not there any more, but for the one that a cell is for."""
@@ -127,20 +130,8 @@ class Workbook(Magics):
         except CannotImport as error:
             raise Told(str(error)) from None
         if changed:
-            self._rebind()
+            self.bindings.renew()
         return app
-
-    def _rebind(self) -> None:
-        """Point names that the notebook imported from `app` at the new modules' objects."""
-        assert self.shell is not None
-        names: dict[str, Any] = self.shell.user_ns
-        for name, value in list(names.items()):
-            owner = str(getattr(value, "__module__", None) or "")
-            if owner.split(".")[0] == "app" and hasattr(value, "__qualname__"):
-                try:
-                    names[name] = getattr(importlib.import_module(owner), value.__qualname__, value)
-                except Exception:  # another module is broken; its own cell or check says so
-                    continue
 
     @line_magic
     def check(self, line: str) -> None:
@@ -213,7 +204,7 @@ class Workbook(Magics):
             raise Told(str(error)) from None
         self.unwritten = ""
         self.imported.forget()
-        self._rebind()
+        self.bindings.renew()
         print(done)
         self._say_lost(before)
 
@@ -243,7 +234,7 @@ class Workbook(Magics):
             raise Told(str(error)) from None
         self.unwritten = ""
         self.imported.forget()
-        self._rebind()
+        self.bindings.renew()
         print(said)
         self._say_lost(before)
 
@@ -264,10 +255,23 @@ class Workbook(Magics):
         port = self.live.start(self.newest())
         print(f"your app runs at http://127.0.0.1:{port}/docs (stop it with `%serve stop`)")
 
+    def follow(self) -> None:
+        """Note what the cells import from the package: those that were run before, and each that is run from now on."""
+        assert self.shell is not None
+        for source in self.shell.user_ns.get("In", []):
+            self.bindings.note(plain_code(source))
+        self.shell.events.register("post_run_cell", self._note)
+
+    def _note(self, result: Any) -> None:
+        self.bindings.note(plain_code(result.info.raw_cell or ""))
+
     def close(self) -> None:
         """Stop what was started."""
         self.live.stop()
         self.worker.close()
+        with suppress(ValueError):  # it was not registered, or IPython has ended already
+            if self.shell is not None:
+                self.shell.events.unregister("post_run_cell", self._note)
 
 
 def load(shell: InteractiveShell) -> None:
@@ -277,7 +281,7 @@ def load(shell: InteractiveShell) -> None:
         earlier.close()
     workspace = Workspace.at(Path.cwd())
     os.environ["PYTHON_COLORS"] = "0"  # a notebook's own subprocesses print plain text, from Python 3.13 on too
-    on_path(str(workspace.app_dir.parent))
+    on_path(workspace.app_dir)
     commands = Workbook(shell, workspace)
     commands.worker.warm()
     atexit.register(commands.close)
@@ -288,6 +292,7 @@ def load(shell: InteractiveShell) -> None:
     formatter.for_type_by_name("httpx", "Response", print_response)
     formatter.for_type(CoroutineType, print_coroutine)
     commands.advice.register()
+    commands.follow()
     course = commands.course
     said = [progress.greeting(course, workspace), gap(course, workspace, chapter_of(course, shell))]
-    print("\n".join(filter(None, said)))
+    print("\n".join(filter(None, [*said, *hiding(Path.cwd(), workspace.root)])))

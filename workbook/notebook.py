@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import nbformat
 
 from workbook import release
 from workbook.chapter import Cell, Chapter
+from workbook.tree import content
 
 METADATA: dict[str, Any] = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
@@ -24,6 +26,9 @@ METADATA: dict[str, Any] = {
         "version": "3.11.0",
     },
 }
+
+
+CONFLICT = re.compile(r"^(<{7}|>{7})( |$)", re.MULTILINE)
 
 
 def notebook(chapter: Chapter, *, with_solutions: bool) -> Any:
@@ -44,6 +49,27 @@ def is_untouched(path: Path) -> bool:
         return not ran and found["metadata"]["workbook"]["built"] == _digest(found)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
+
+
+def fault(path: Path) -> str:
+    """Say why a file cannot be read as a notebook; empty where it can."""
+    data = content(path)
+    if data is None:
+        return "it cannot be read"
+    if data.startswith(b"\xef\xbb\xbf"):
+        return "it begins with a byte order mark, which Jupyter does not read: save it as UTF-8 without one"
+    try:
+        cells = json.loads(data)["cells"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        line = conflict(data)
+        return f"it holds the conflict markers of a merge (line {line})" if line else f"it is no notebook: {error!r}"
+    return "" if isinstance(cells, list) else "it is no notebook: it has no cells"
+
+
+def conflict(data: bytes) -> int:
+    """Return the line of the first conflict marker of a merge; 0 where there is none."""
+    match = CONFLICT.search(data.decode("utf-8", "replace"))
+    return match.string.count("\n", 0, match.start()) + 1 if match else 0
 
 
 def _digest(made: Any) -> str:

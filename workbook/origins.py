@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from workbook.assemble import CellError
+from workbook.desk import Memory
 from workbook.outline import parts
 from workbook.timeline import Step, Timeline
-from workbook.workspace import Workspace
 
 WHOLE = "*"  # the cell that wrote the module as a whole
 FRONTIER = "#frontier"  # the cell that stands furthest on in the course, of all that were ever run
@@ -43,7 +43,7 @@ class Origins:
         self._exists = text is not None
 
     @classmethod
-    def read(cls, workspace: Workspace, timeline: Timeline, path: str, text: str | None) -> Origins:
+    def read(cls, workspace: Memory, timeline: Timeline, path: str, text: str | None) -> Origins:
         """Return the origins of a module as they are remembered."""
         found = workspace.recall([key_of(path), FRONTIER])
         return cls(timeline, path, text, found[key_of(path)], found[FRONTIER])

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import sys
 import types
 from pathlib import Path
 from typing import Any
 
 from workbook import expect
-from workbook.imported import PACKAGE, forget
+from workbook.imported import PACKAGE, Finder, forget
 from workbook.verdict import Location
 
 
@@ -50,8 +49,7 @@ class Package:
                 expected=f"{shown} exists",
                 hint="run the cells above this exercise, or `%catchup`",
             )
-        if sys.path[:1] != [str(self.folder.parent)]:
-            sys.path.insert(0, str(self.folder.parent))
+        Finder.point(self.folder)
         module = importlib.import_module(f"{PACKAGE}.{name}")
         self._refuse_other(module)
         return Module(module, shown)

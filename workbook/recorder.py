@@ -15,6 +15,7 @@ import httpx
 from starlette.routing import Match
 
 from workbook import expect
+from workbook.lifespan import Lifespan
 from workbook.verdict import Exchange, Fault, Location
 from workbook.wording import shortened
 
@@ -203,9 +204,8 @@ async def connect(
 ) -> AsyncIterator[httpx.AsyncClient]:
     """Give a recording client on an ASGI app, its lifespan running (ASGITransport alone never runs it)."""
     async with AsyncExitStack() as stack:
-        router = getattr(app, "router", None)
-        if lifespan and router is not None:
-            await stack.enter_async_context(router.lifespan_context(app))
+        if lifespan:
+            await stack.enter_async_context(Lifespan(app))
         transport = Recorder(app, locate, keep, explain, raise_app_exceptions=raise_app_exceptions)
         client = httpx.AsyncClient(transport=transport, base_url=BASE_URL)
         yield await stack.enter_async_context(client)

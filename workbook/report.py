@@ -10,8 +10,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Iterator
 from urllib.parse import parse_qsl, urlencode
 
-from pydantic import TypeAdapter
-
+from workbook.plain import plain_of
 from workbook.verdict import CheckReport, Criterion, Exchange, Outcome
 from workbook.wording import shortened
 
@@ -207,8 +206,8 @@ def _marked(said: str) -> str:
 
 
 def as_json(reports: Iterable[CheckReport]) -> str:
-    """Return reports as a JSON array."""
-    return TypeAdapter(list[CheckReport]).dump_json(list(reports), indent=2).decode()
+    """Return reports as a JSON array. No text in it is too odd for JSON."""
+    return json.dumps([plain_of(one.model_dump(mode="json")) for one in reports], indent=2, ensure_ascii=False)
 
 
 def as_junit(reports: Iterable[CheckReport], name: str = "workbook") -> str:
@@ -216,6 +215,7 @@ def as_junit(reports: Iterable[CheckReport], name: str = "workbook") -> str:
     root = ET.Element("testsuites", name=name)
     for report in reports:
         suite = ET.SubElement(root, "testsuite", name=f"{report.exercise} {_printable(report.title)}")
+        _junit_properties(suite, report)
         cases = report.criteria or [Criterion(id="", text=str(report.outcome), outcome=report.outcome)]
         for criterion in cases:
             _junit_case(suite, report, criterion)
@@ -228,6 +228,14 @@ def as_junit(reports: Iterable[CheckReport], name: str = "workbook") -> str:
         suite.set("time", f"{report.seconds:.3f}")
     ET.indent(root)
     return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _junit_properties(suite: ET.Element, report: CheckReport) -> None:
+    """Say what a verdict of grading rests on."""
+    found = ET.SubElement(suite, "properties")
+    for name, value in report.provenance.model_dump().items():
+        for said in value if isinstance(value, list) else [value]:
+            ET.SubElement(found, "property", name=name, value=_printable(said))
 
 
 def _junit_case(suite: ET.Element, report: CheckReport, criterion: Criterion) -> None:

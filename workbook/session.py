@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import os
 import signal
@@ -20,11 +19,13 @@ from workbook import checks, expect
 from workbook.clock import MachineBusy, Stopwatch, longest
 from workbook.job import LATE, Job
 from workbook.judge import Judge
+from workbook.output import capture
 from workbook.package import Package
+from workbook.plain import plain_of
 from workbook.verdict import Criterion, Outcome
+from workbook.wire import write_all
 from workbook.wording import count
 
-OUTPUT = 1000
 PLUGINS = ("pytest_asyncio.plugin", "workbook.checks")
 LEFT_OUT = ("cacheprovider", "capture", "terminal", "logging", "junitxml", "doctest", "pastebin", "faulthandler")
 GARBAGE = ("unraisableexception", "threadexception")  # they collect it at the end: a fourth of a check's time
@@ -33,31 +34,6 @@ Emit = Callable[[dict[str, Any]], None]
 
 class TimeExceeded(BaseException):
     """A check did not end within its limit; raised inside the code that runs too long."""
-
-
-class Bounded(io.TextIOBase):
-    """A standard output that keeps the first characters and only counts the rest."""
-
-    def __init__(self, keep: int = OUTPUT) -> None:
-        self._room, self._parts, self._lost = keep, list[str](), 0
-
-    def writable(self) -> bool:
-        """Say that text can be written."""
-        return True
-
-    def write(self, text: str) -> int:
-        """Keep what still has room."""
-        kept = text[: self._room]
-        if kept:
-            self._parts.append(kept)
-        self._room -= len(kept)
-        self._lost += len(text) - len(kept)
-        return len(text)
-
-    def text(self) -> str:
-        """Return what was kept, and how much was not."""
-        rest = f"\n… {self._lost:,} more characters" if self._lost else ""
-        return "".join(self._parts) + rest
 
 
 class Reporter:
@@ -135,8 +111,7 @@ def _alarm(seconds: float) -> Iterator[None]:
 
 def run(job: Job, emit: Emit) -> None:
     """Run the checks of one exercise in this process, which is spent afterwards."""
-    output = Bounded()
-    sys.stdout = sys.stderr = sys.__stdout__ = sys.__stderr__ = output  # type: ignore[assignment,misc]
+    output = capture()
     _limit_memory(job.memory)
     os.environ["WORKBOOK_ROOT"] = str(job.root)
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
@@ -152,6 +127,11 @@ def run(job: Job, emit: Emit) -> None:
         elif code == pytest.ExitCode.USAGE_ERROR:
             emit({"unusable": f"pytest could not begin\n{output.text()}"})
     emit({"done": True, "output": output.text(), "tampered": tampered()})
+
+
+def collect(job: Job) -> None:
+    """Collect a job's checks and run none: what pytest keeps of them is there then for processes that may not write."""
+    pytest.main([*_arguments(job), "--collect-only"])
 
 
 def _import(job: Job) -> Criterion:
@@ -173,7 +153,7 @@ def _arguments(job: Job) -> list[str]:
     left_out = [word for name in (*LEFT_OUT, *GARBAGE) for word in ("-p", f"no:{name}")]
     fixed = ["-c", str(job.root / "pyproject.toml"), "--rootdir", str(job.root)]
     fixed += ["-o", "addopts=--import-mode=importlib", "-o", "filterwarnings=ignore"]
-    chosen = ["--app", str(job.app), "--exercise", ",".join(job.exercises), "--basetemp", str(job.scratch)]
+    chosen = ["--app", str(job.app), "--exercise", ",".join(job.exercises), "--basetemp", str(job.scratch / "checks")]
     return [*plugins, *left_out, *fixed, *chosen, *map(str, job.files)]
 
 
@@ -224,8 +204,6 @@ def emitter(handle: int, nonce: str) -> Emit:
     """Return a function that writes one JSON line to a file descriptor at once."""
 
     def emit(message: dict[str, Any]) -> None:
-        data = (json.dumps({**message, "nonce": nonce}) + "\n").encode()
-        while data:
-            data = data[os.write(handle, data) :]
+        write_all(handle, (json.dumps({**plain_of(message), "nonce": nonce}) + "\n").encode())
 
     return emit

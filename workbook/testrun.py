@@ -23,7 +23,8 @@ from typing import Any
 import pytest
 
 from workbook.clock import Stopwatch, excuse
-from workbook.imported import PACKAGE
+from workbook.imported import PACKAGE, Finder
+from workbook.job import launcher
 from workbook.package import Package
 from workbook.teller import Teller, forgotten
 from workbook.trail import Trail
@@ -156,12 +157,8 @@ class Child:
         return source
 
     def _spawn(self, task: Task) -> int:
-        command = [
-            sys.executable,
-            "-m",
-            "workbook.testrun",
-            json.dumps([task.name, str(task.folder), task.paths, task.added]),
-        ]
+        told = json.dumps([task.name, str(task.folder), task.paths, task.added])
+        command = [*launcher("workbook.testrun"), told]
         command += [str(int(task.first_failure)), self._nonce]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         assert self._process.stdout is not None
@@ -250,6 +247,7 @@ def _perform(task: Task, sink: int, nonce: str) -> None:
 
     for name in [name for name in sys.modules if name.split(".")[0] in (PACKAGE, "conftest")]:
         del sys.modules[name]
+    Finder.point(task.folder / PACKAGE)  # the check may have imported the learner's own package by now
     sys.path.insert(0, str(task.folder))
     sys.dont_write_bytecode = True
     importlib.invalidate_caches()

@@ -116,6 +116,19 @@ class Criterion(BaseModel):
     seconds: float = 0.0
 
 
+class Provenance(BaseModel):
+    """What a verdict rests on; of a check outside grading only `isolation` is known.
+
+    `used` names what was graded, `notes` what was left out and why, `checks` whose checks ran with the SHA-256 of their
+    files, `isolation` what held the checked code.
+    """
+
+    used: list[str] = Field(default_factory=list)
+    notes: list[str] = Field(default_factory=list)
+    checks: str = ""
+    isolation: str = ""
+
+
 class CheckReport(BaseModel):
     """The verdict on one exercise.
 
@@ -137,6 +150,7 @@ class CheckReport(BaseModel):
     package: str = ""
     digest: str = ""
     seconds: float = 0.0
+    provenance: Provenance = Field(default_factory=Provenance)
 
     @property
     def passed(self) -> bool:

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 
 from workbook.assemble import check_syntax, clean, describe, merge
 from workbook.course import Course
+from workbook.desk import Desk
 from workbook.errors import WorkbookError
 from workbook.header import Header
 from workbook.origins import Origins
 from workbook.outline import parts
 from workbook.reduction import reduced
 from workbook.timeline import Step, Timeline, labels, timeline
-from workbook.workspace import Workspace
 
 FILLED = "#filled "  # and an exercise: what catching up wrote there
 NOT_WRITTEN = "not written"
@@ -59,7 +59,7 @@ class Written:
         return said + (more if self.left or self.is_stub else "")
 
 
-def write(course: Course, workspace: Workspace, header: Header, code: str) -> Written:
+def write(course: Course, workspace: Desk, header: Header, code: str) -> Written:
     """Write a cell into the package and remember where its definitions are from.
 
     Raises:
@@ -85,7 +85,7 @@ def exercise_of(header: Header) -> str:
 class Writing:
     """One cell on its way into the package."""
 
-    def __init__(self, timeline: Timeline, workspace: Workspace, header: Header, code: str) -> None:
+    def __init__(self, timeline: Timeline, workspace: Desk, header: Header, code: str) -> None:
         self.timeline, self.workspace, self.header, self.code = timeline, workspace, header, code
         self.step = timeline.find(header, code)
         self.parts = parts(code)

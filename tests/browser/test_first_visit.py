@@ -1,5 +1,6 @@
 """A newcomer's first half hour, in a real JupyterLab."""
 
+import platform
 from pathlib import Path
 
 from playwright.sync_api import expect
@@ -28,6 +29,16 @@ def test_opening_a_notebook_and_saving_it_changes_no_file(newcomer: Newcomer, co
     """Who opens chapter 00, does nothing, and lets JupyterLab save it, has a clean `git status`."""
     newcomer.save()
     assert git(course, "status", "--porcelain") == ""
+
+
+def test_a_notebook_that_is_only_looked_at_is_not_changed(newcomer: Newcomer) -> None:
+    """JupyterLab does not call a notebook changed that somebody opened, whatever the version of Python."""
+    newcomer.page.wait_for_timeout(3 * SECOND)
+    assert newcomer.page.evaluate("() => window.jupyterapp.shell.currentWidget.context.model.dirty") is False
+    shown = newcomer.page.evaluate(
+        "() => window.jupyterapp.shell.currentWidget.context.model.getMetadata('language_info').version"
+    )
+    assert shown == platform.python_version()
 
 
 def test_a_first_visit(newcomer: Newcomer, course: Path) -> None:

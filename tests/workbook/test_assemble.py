@@ -1,6 +1,7 @@
 """A cell's code put into a module: the argument line, the text, the merge, what changed."""
 
 import ast
+import itertools
 import shutil
 import subprocess
 import sys
@@ -354,6 +355,46 @@ class TestImportsMerge:
         result = merged("X = 1\nimport a  # noqa: E402\nimport b\n", "import a  # noqa: E402\n")
         assert result == "import b\n\nX = 1\nimport a  # noqa: E402\n"
 
+    @pytest.mark.parametrize(
+        "late",
+        [
+            'os.environ["STAGE"] = "test"\n\nfrom app.core.config import settings\n',
+            'os.environ["STAGE"] = "test"\n\nimport sqlalchemy\n',
+            "load_dotenv()\nfrom app.core.config import settings\n",
+            "with quiet():\n    pass\nimport yaml\n",
+            "class User:\n    x = 1\n\n\nfrom app.roles import Role\n",
+            "def user(): ...\n\n\nfrom .roles import Role\n",
+            "base = declarative_base()\n\nfrom app.roles import Role\n",
+        ],
+    )
+    def test_an_import_below_what_it_may_need_stays(self, late: str) -> None:
+        """Below a statement with an effect, and below definitions of a module in a circle, an import stays where it is."""
+        existing = f"import os\n\n{late}"
+        result = merged(existing, "import json\n\nLIMIT = json.loads('1')\n")
+        assert result.startswith("import json\nimport os\n\n")
+        line = next(line for line in late.splitlines() if "import" in line)
+        body = result.splitlines()
+        assert body.index(line) > body.index(late.splitlines()[0])
+        assert merged(result, "import json\n\nLIMIT = json.loads('1')\n") == result
+        assert body.count(line) == 1
+
+    @pytest.mark.parametrize("above", ["LIMIT = 1", "'text'", "def f(): ...", "logger = logging.getLogger()"])
+    def test_an_import_that_needs_nothing_above_it_rises(self, above: str) -> None:
+        """Past constants every import rises, past definitions those of other packages do."""
+        assert merged("", f"{above}\nimport json\n").startswith(("import json\n", '"""', "'text'\n\nimport json\n"))
+        if above == "LIMIT = 1":
+            assert merged("", f"{above}\nfrom app import users\n").startswith("from app import users\n")
+
+    def test_what_needs_a_late_import_is_not_moved_above_it(self) -> None:
+        """A class whose base comes from a late import stays below it."""
+        existing = "log(1)\nfrom app.b import Base\n\n\nclass C(Base): ...\n"
+        result = merged(existing, "X: C\n\n\nlog(1)\n")
+        assert result.index("import Base") < result.index("class C")
+
+    def test_what_is_imported_at_the_top_is_not_imported_again(self) -> None:
+        """A late import of the cell's that the module has at its top adds nothing."""
+        assert merged("import os\n\nlog(1)\n", "log(1)\nimport os\n").count("import os") == 1
+
     def test_comments_inside_are_kept(self) -> None:
         """Comments in the parentheses stay with their names."""
         text = "from x import (  # all\n    # of a\n    a,  # it\n    b,\n)\n"
@@ -697,10 +738,11 @@ class TestProperties:
     @MANY
     @given(modules(), modules())
     def test_imports_are_united(self, existing: str, cell: str) -> None:
-        """Every import of both is there once, above the rest, but for those marked E402."""
+        """Every import of both is there; at the top it is there once, above the rest."""
         names: list[str] = []
         body = ast.parse(merge(existing, cell)).body
-        for node in body:
+        top = itertools.takewhile(lambda node: isinstance(node, ast.Import | ast.ImportFrom | ast.Expr), body)
+        for node in top:
             if isinstance(node, ast.Import | ast.ImportFrom) and "late" not in ast.dump(node):
                 names += [f"{ast.dump(node).split('names')[0]}{ast.dump(alias)}" for alias in node.names]
         assert len(names) == len(set(names))

@@ -66,6 +66,20 @@ def test_build_grade_and_verify(run: Runner, root: Path) -> None:
     assert "| 0.2 A sum |" in run("verify", "0.2").output
 
 
+def test_a_report_that_cannot_be_written_is_told_before_the_work(
+    run: Runner, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder of the JUnit file is made; where it cannot be, nothing is graded. The verdicts are always printed."""
+    (root / "app" / "main.py").write_text("x = 1\n")
+    graded = run("grade", ".", "--only", "0.2", "--junit", str(root / "no" / "such" / "x.xml"))
+    assert "0.2 A sum: not attempted" in graded.output
+    assert f"graded: {root / 'app'}" in graded.output
+    assert (root / "no" / "such" / "x.xml").read_text(encoding="utf-8").count("<testsuite ") == 1
+    monkeypatch.setattr("workbook.grade.grade", lambda *arguments, **named: pytest.fail("graded in vain"))
+    with pytest.raises(WorkbookError, match="cannot be written"):
+        run("grade", ".", "--junit", str(root / "app" / "main.py" / "x.xml"))
+
+
 @pytest.mark.parametrize("words", [("check", "7"), ("catchup", "x"), ("grade", "nowhere"), ("verify", "9.9")])
 def test_wrong_words_are_told(run: Runner, words: tuple[str, ...]) -> None:
     """A name that is not there is an error in words with a hint."""

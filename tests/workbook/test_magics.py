@@ -206,3 +206,16 @@ def test_a_bare_check_means_the_exercise_at_hand(opened: Notebook) -> None:
     assert "0 of 5 points" in opened("%progress")
     assert "done again: %%app numbers.py (0.2)" in opened("%redo")
     assert "3 of 5 points" in opened("%progress")
+
+
+def test_what_was_imported_from_app_is_renewed(opened: Notebook, root: Path) -> None:
+    """Modules, aliases and constants are new after a cell was written, also below `%%time`; a scratch file is named."""
+    opened("%%app numbers.py\nLIMIT = 1\n")
+    opened("%%time\nfrom app import numbers\nimport app.numbers as n\nfrom app.numbers import LIMIT\n")
+    opened("%%app numbers.py\nLIMIT = 2\n")
+    assert opened("LIMIT, numbers.LIMIT, n.LIMIT") == "(2, 2, 2)"
+    (root / "notebooks" / "httpx.py").write_text("raise RuntimeError('a scratch file')")
+    assert "httpx.py is called like the module `httpx`" in opened("%reload_ext workbook")
+    opened(APP)
+    assert "404 Not Found" in opened('await client.get("/nothing")')
+    assert opened("import httpx; hasattr(httpx, 'AsyncClient')") == "True"

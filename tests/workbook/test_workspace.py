@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from workbook import files
 from workbook.workspace import CourseNotFound, Workspace, WorkspaceError, find_root
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -434,3 +435,11 @@ class TestProcesses:
         command = [sys.executable, "-c", code]
         times = [float(subprocess.check_output(command, cwd=REPOSITORY, env=environment)) for _ in range(8)]
         assert min(times) < 0.015
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with names are Unix's")
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    """A file that is a pipe is refused in words; reading it would wait for ever."""
+    os.mkfifo(tmp_path / "main.py")
+    with pytest.raises(WorkspaceError, match="is no regular file"):
+        files.read(tmp_path / "main.py")
