@@ -561,9 +561,10 @@ def own_app(made):
 
 @exercise("1.3")
 class TestFactory:
-    async def test_settings_are_obeyed(self, load):
-        """create_app(settings) uses these settings: the title, and app.state.settings"""
+    async def test_settings_are_obeyed(self, load, monkeypatch):
+        """create_app(settings) uses these settings, not those of the environment: the title, and app.state.settings"""
         main, config = load("main"), load("core.config")
+        monkeypatch.setenv("PROJECT_NAME", "Another")
         settings = config.Settings(project_name="Bakery")
         app = main.create_app(settings)
         expect.equal(
@@ -571,7 +572,7 @@ class TestFactory:
             "Bakery",
             did='create_app(Settings(project_name="Bakery")).title',
             why="a test that asks for special settings would test something else",
-            hint="use the parameter `settings` everywhere in create_app",
+            hint="what comes in by the parameter must reach FastAPI(…): where does its title come from now?",
             at=main.create_app,
         )
         expect.that(
@@ -580,28 +581,80 @@ class TestFactory:
             got="something else, or nothing",
             expected="the settings that were handed in",
             why="later code finds the settings of its own app there",
-            hint="app.state.settings = settings",
+            hint="app.state takes any attribute: the table names the one that is missing or another's",
             at=main.create_app,
         )
 
     async def test_two_apps(self, load):
-        """Two calls make two apps that share nothing"""
+        """Two calls make two apps that share nothing, whatever settings they get"""
         main, config = load("main"), load("core.config")
-        first = main.create_app(config.Settings(project_name="Bakery"))
-        second = main.create_app(config.Settings(project_name="Library"))
-        titles = (first.title, second.title)
+        same = config.Settings(project_name="Bakery")
+        for title, pair in (
+            ("Settings of two kinds", (same, config.Settings(project_name="Library"))),
+            ("equal settings", (same, config.Settings(project_name="Bakery"))),
+            ("the same settings twice", (same, same)),
+            ("no settings", (None, None)),
+        ):
+            first, second = (main.create_app(settings) for settings in pair)
+            self.expect_two(main, (first, second), title, pair)
+
+    def expect_two(self, main, apps, title, pair):
+        """Expect two apps, each with its own settings and nothing of the other's."""
+        first, second = apps
+        did, at = f"create_app twice, with {title}", main.create_app
         expect.that(
-            first is not second and titles == ("Bakery", "Library"),
-            did="create_app(Settings(…)) twice, for Bakery and Library",
-            got="one app, returned twice" if first is second else f"apps with the titles {titles}",
-            expected="two apps, each with its own settings",
+            first is not second and main.app not in apps,
+            did=did,
+            got="one app, returned twice" if first is second else "the app of the server, `app`",
+            expected="two new apps",
             why="one global app that every call changes lets one test decide the result of another",
-            hint="create the FastAPI object inside create_app, and return that",
-            at=main.create_app,
+            hint="does every call come to the line that makes a FastAPI object, and return that object?",
+            at=at,
+        )
+        for app, settings in zip(apps, pair, strict=True):
+            if settings is None:
+                continue
+            expect.equal(
+                app.title,
+                settings.project_name,
+                did=f"{did}: the title of the one for {settings.project_name}",
+                why="a test that asks for special settings would test something else",
+                hint="what the call gets must reach the app that this call makes",
+                at=at,
+            )
+            expect.that(
+                getattr(app.state, "settings", None) is settings,
+                did=f"{did}: app.state.settings of the one for {settings.project_name}",
+                got="other settings, or none",
+                expected="the settings that it was given",
+                why="what one app is told would hold for the other, or for none",
+                hint="the table says what app.state holds; it belongs to the app that this call makes",
+                at=at,
+            )
+        first.state.only_here = True
+        first.dependency_overrides[main.create_app] = None
+        first.add_api_route("/only-here", lambda: None)
+        shared = [
+            name
+            for name, found in (
+                ("app.state", hasattr(second.state, "only_here")),
+                ("dependency_overrides", main.create_app in second.dependency_overrides),
+                ("the routes", any(getattr(route, "path", "") == "/only-here" for route in second.routes)),
+            )
+            if found
+        ]
+        expect.that(
+            not shared,
+            did=f"{did}; then change one of them",
+            got=f"the other app has changed too: {', '.join(shared)}",
+            expected="nothing in common",
+            why="a test that replaces something in its app would replace it in every app",
+            hint="make everything that belongs to an app inside create_app",
+            at=at,
         )
 
     async def test_lifespan(self, load, connect, monkeypatch):
-        """The app that create_app makes is started and stopped by `lifespan`"""
+        """The app that create_app makes is started and stopped by `lifespan`, answers /health, and is not ready yet"""
         main, config = load("main"), load("core.config")
         seen = []
 
@@ -613,14 +666,24 @@ class TestFactory:
 
         expect.that(callable(main.lifespan), did="app.main.lifespan", got="no function", expected="a function")
         monkeypatch.setattr(sys.modules["app.main"], "lifespan", lifespan)
-        async with connect(main.create_app(config.Settings())):
-            pass
+        app = main.create_app(config.Settings())
+        async with connect(app) as client:
+            with own_app("Settings()"):
+                await expect_health(client, main)
         expect.equal(
             seen,
             ["start", "stop"],
             did="start and stop an app made by create_app: what lifespan saw",
             why="nothing that lifespan opens would ever be open: 1.4 needs it",
-            hint="FastAPI(..., lifespan=lifespan)",
+            hint="FastAPI(...) has a second argument in the cell as it was given: it hands lifespan over",
+            at=main.create_app,
+        )
+        expect.equal(
+            getattr(app.state, "ready", None),
+            False,
+            did="create_app(Settings()).state.ready",
+            why="1.4 begins with this flag",
+            hint="keep the last lines of create_app as they were",
             at=main.create_app,
         )
 
@@ -634,7 +697,7 @@ class TestFactory:
                 "Bakery",
                 did=f"{name}.title, with PROJECT_NAME=Bakery",
                 why="the server would run with settings that nobody chose",
-                hint="when the parameter is None, call get_settings()",
+                hint="when the parameter is None, which function gives the settings of the environment?",
                 at=main.create_app,
             )
             expect.that(
@@ -644,7 +707,7 @@ class TestFactory:
                 expected="the one object that get_settings() returns",
                 why="in development each Settings object makes up a key of its own: one part of the app would sign "
                 "with a key that another part refuses",
-                hint="call get_settings() instead of Settings(): it makes the object once, and keeps it",
+                hint="there is a function that makes the object once, and keeps it: ask that one",
                 at=main.create_app,
             )
 
@@ -656,79 +719,137 @@ class TestFactory:
             says="SECRET_KEY",
             did="import app.main, with STAGE=production and no key",
             why="fail fast: an app without a key must not begin to serve",
-            hint="end main.py with `app = create_app()`",
+            hint="the last line of main.py calls create_app(), without settings: leave it as it was",
         ):
             load.fresh("main")
 
-    async def test_listed_origin(self, load, connect):
-        """A page of a listed origin may read, and may send PATCH with Authorization"""
-        main, config = load("main"), load("core.config")
+    async def test_listed_origins(self, load, connect):
+        """A page of a listed origin may read, with credentials, and may send PATCH with Authorization"""
+        for origins in ([SHOP], [SHOP, "http://localhost:5173", "https://library.example"]):
+            async with app_for(load, connect, origins) as (client, main):
+                for origin in origins:
+                    for response in (await get_from(client, origin), await preflight(client, origin)):
+                        await self.expect_allowed(response, origin, main)
+
+    async def expect_allowed(self, response, origin, main):
+        """Expect that a page of the origin may read, with credentials."""
         why = "your own web page could not use your API"
-        hint = "hand settings.cors_origins to CORSMiddleware, and leave methods and headers as they were"
-        with own_app(f"Settings(cors_origins=[{SHOP!r}])"):
-            async with connect(main.create_app(config.Settings(cors_origins=[SHOP]))) as client:
-                response = await client.get("/health", headers={"Origin": SHOP})
-                expect.header(response, "access-control-allow-origin", SHOP, why=why, hint=hint, at=main.add_cors)
-                response = await preflight(client, SHOP)
-                expect.status(response, 200, why=why, hint=hint, at=main.add_cors)
-                expect.header(response, "access-control-allow-origin", SHOP, why=why, hint=hint, at=main.add_cors)
+        hint = (
+            "which origins does CORSMiddleware get? The settings hold the list; methods and headers stay as they were"
+        )
+        expect.status(response, 200, why=why, hint=hint, at=main.add_cors)
+        expect.header(response, "access-control-allow-origin", origin, why=why, hint=hint, at=main.add_cors)
+        expect.header(
+            response,
+            "access-control-allow-credentials",
+            "true",
+            why="your own web page could not send its cookies along",
+            hint="a list without a star may have credentials: it is the star that forbids them",
+            at=main.add_cors,
+        )
+
+    async def test_methods_and_headers(self, load, connect):
+        """A listed origin may send the methods and headers that add_cors lists, and no others"""
+        async with app_for(load, connect, [SHOP]) as (client, main):
+            for method in ("GET", "POST", "PATCH", "DELETE"):
+                response = await preflight(client, SHOP, method, "Content-Type")
+                expect.status(
+                    response,
+                    200,
+                    why="your own web page could not use your API",
+                    hint="keep allow_methods and allow_headers as they were in the cell",
+                    at=main.add_cors,
+                )
+            for method, header in (("PUT", "Content-Type"), ("GET", "X-Probe-Of-The-Check")):
+                response = await preflight(client, SHOP, method, header)
+                expect.status(
+                    response,
+                    400,
+                    why="what a page may send was wider than the exercise's list",
+                    hint="keep allow_methods and allow_headers as they were in the cell: a list, no star",
+                    at=main.add_cors,
+                )
 
     async def test_other_origin(self, load, connect):
-        """A page of any other origin may not read"""
-        main, config = load("main"), load("core.config")
-        with own_app(f"Settings(cors_origins=[{SHOP!r}])"):
-            async with connect(main.create_app(config.Settings(cors_origins=[SHOP]))) as client:
-                for response in (
-                    await client.get("/health", headers={"Origin": EVIL}),
-                    await preflight(client, EVIL),
-                ):
-                    expect.header(
-                        response,
-                        "access-control-allow-origin",
-                        None,
-                        why="any page in the world could read what your users may read",
-                        hint="allow_origins=settings.cors_origins, with the settings that add_cors gets",
-                        at=main.add_cors,
-                    )
+        """A page of any other origin may not read, however near its name, and without a list none may"""
+        near = ("https://shop.example.evil.example", "https://other.shop.example", "https://myshop.example")
+        others = (EVIL, "http://shop.example", f"{SHOP}:8443", "https://shopxexample", "null", *near)
+        for origins in ([SHOP], [], [SHOP, "https://library.example"]):
+            async with app_for(load, connect, origins) as (client, main):
+                for other in others if origins else (SHOP, EVIL):
+                    for response in (await get_from(client, other), await preflight(client, other)):
+                        expect.header(
+                            response,
+                            "access-control-allow-origin",
+                            None,
+                            why="any page in the world could read what your users may read",
+                            hint="no origins means none: hand the list over as it is, also when it is empty"
+                            if not origins
+                            else "the middleware gets a list of origins that may: which list do the settings hold?",
+                            at=main.add_cors,
+                        )
 
     async def test_any_origin(self, load, connect):
         """With "*" in the list, alone or not, any page may read, but never with credentials"""
-        for origins in (["*"], ["*", SHOP]):
-            with own_app(f"Settings(cors_origins={origins!r})"):
-                await self.expect_any_origin(load, connect, origins)
+        for origins in (["*"], ["*", SHOP], [SHOP, "*"]):
+            async with app_for(load, connect, origins) as (client, main):
+                for origin in (EVIL, SHOP):
+                    for response in (await get_from(client, origin), await preflight(client, origin)):
+                        self.expect_any_origin(response, origin, main)
 
-    async def expect_any_origin(self, load, connect, origins):
-        main, config = load("main"), load("core.config")
+    def expect_any_origin(self, response, origin, main):
+        """Expect that the origin may read, without credentials."""
+        allowed = response.headers.get("access-control-allow-origin")
+        expect.that(
+            allowed in ("*", origin),
+            response=response,
+            got=f"access-control-allow-origin: {allowed}",
+            expected="any origin is allowed, as the settings say",
+            why="an operator who allows every page in development would wonder",
+            hint="hand the list of the settings over as it is: the middleware knows what a star means",
+            at=main.add_cors,
+        )
+        expect.header(
+            response,
+            "access-control-allow-credentials",
+            None,
+            why='"*" with credentials lets any page act as the user who is signed in',
+            hint="whether credentials are allowed depends on the list: is there a star anywhere in it?",
+            at=main.add_cors,
+        )
+
+
+async def expect_health(client, main):
+    """Expect that an app of the factory answers GET /health."""
+    response = await client.get("/health")
+    why = "machines ask for /health, whatever the app is made of"
+    hint = "keep the last lines of create_app: the route is made inside it, for each app anew"
+    expect.status(response, 200, why=why, hint=hint, at=main.create_app)
+    expect.json(response, {"status": "ok"}, why=why, hint=hint, at=main.create_app)
+
+
+@asynccontextmanager
+async def app_for(load, connect, origins):
+    """Give a client on an app whose settings list these origins, and the learner's module."""
+    main, config = load("main"), load("core.config")
+    with own_app(f"Settings(cors_origins={origins!r})"):
         async with connect(main.create_app(config.Settings(cors_origins=origins))) as client:
-            response = await client.get("/health", headers={"Origin": EVIL})
-            allowed = response.headers.get("access-control-allow-origin")
-            expect.that(
-                allowed in ("*", EVIL),
-                response=response,
-                got=f"access-control-allow-origin: {allowed}",
-                expected="any origin is allowed, as the settings say",
-                hint="hand settings.cors_origins to CORSMiddleware",
-                at=main.add_cors,
-            )
-            expect.header(
-                response,
-                "access-control-allow-credentials",
-                None,
-                why='"*" with credentials lets any page act as the user who is signed in',
-                hint='ask whether "*" is in the list, also beside others: '
-                'allow_credentials="*" not in settings.cors_origins',
-                at=main.add_cors,
-            )
+            yield client, main
 
 
-async def preflight(client, origin):
-    """Ask, as a browser does, whether a page of that origin may send PATCH with a token."""
+async def get_from(client, origin):
+    """Ask for /health as a page of that origin does."""
+    return await client.get("/health", headers={"Origin": origin})
+
+
+async def preflight(client, origin, method="PATCH", header="authorization"):
+    """Ask, as a browser does, whether a page of that origin may send a method with a header."""
     return await client.options(
         "/health",
         headers={
             "Origin": origin,
-            "Access-Control-Request-Method": "PATCH",
-            "Access-Control-Request-Headers": "authorization",
+            "Access-Control-Request-Method": method,
+            "Access-Control-Request-Headers": header,
         },
     )
 
