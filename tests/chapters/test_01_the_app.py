@@ -3,6 +3,7 @@
 import random
 import sys
 import warnings
+from asyncio import CancelledError
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from itertools import combinations
 from pathlib import Path
@@ -866,21 +867,34 @@ async def start(app, stack):
             got=f"{type(error).__name__}: {error}",
             expected="lifespan is an async generator: it has one `yield`",
             why="the app could not start at all",
-            hint="put a `yield` into lifespan: there the app serves",
+            hint="lifespan needs one `yield`: there the app serves",
             at=sys.modules["app.main"].lifespan,
         ) from None
 
 
 def expect_ready(app, expected, when):
     """Expect app.state.ready to be `expected` at this moment."""
+    main = sys.modules["app.main"]
     expect.equal(
         getattr(app.state, "ready", None),
         expected,
         did=f"app.state.ready, {when}",
         why="who asks too early or too late would be sent to an app that cannot answer",
-        hint="in lifespan: True before `yield`, False in `finally` after it",
-        at=sys.modules["app.main"].lifespan,
+        hint=hint_for_flag(main, app, expected),
+        at=main.lifespan,
     )
+
+
+def hint_for_flag(main, app, expected):
+    """Return what repairs a flag that is not as expected: look first where it went."""
+    own, found = getattr(main, "app", None), getattr(app.state, "ready", None)
+    if own is not app and expected and getattr(getattr(own, "state", None), "ready", None) is True:
+        return "you set the flag of the `app` at the end of the file: set it on the app that comes in as the argument"
+    if expected:
+        return "the flag is set too late, or not at all: what must be true while the app serves is done before `yield`"
+    if found is None:
+        return "the flag is False from the beginning: who takes it away?"
+    return "what holds while the app serves must end with it, whatever ended it: what runs in every case?"
 
 
 @exercise("1.4")
@@ -904,13 +918,14 @@ class TestLifespan:
 
     async def test_stopped_by_an_error(self, load):
         """It is not ready after it was stopped by an error, and the error goes on"""
-        for kind, name in ((KeyboardInterrupt, "an interrupt"), (OSError, "an OSError")):
+        kinds = ((KeyboardInterrupt, "an interrupt"), (CancelledError, "a cancelled task"), (OSError, "an OSError"))
+        for kind, name in kinds:
             app = load("main").create_app(load("core.config").Settings())
             with expect.raising(
                 kind,
                 did=f"stop the app by {name}",
                 why="an error that is swallowed here lets a broken app look healthy",
-                hint="use `try:` and `finally:`, without `except`",
+                hint="an `except` that does not raise again ends the error there: which word needs none?",
                 at=sys.modules["app.main"].lifespan,
             ):
                 async with AsyncExitStack() as stack:
@@ -919,13 +934,18 @@ class TestLifespan:
             expect_ready(app, False, f"after {name}")
 
     async def test_own_flag(self, load):
-        """Each app has its own flag: starting one does not make another ready"""
+        """Each app has its own flag: starting or stopping one does not change another's"""
         main, config = load("main"), load("core.config")
         first, second = (main.create_app(config.Settings()) for _ in range(2))
-        async with AsyncExitStack() as stack:
-            await start(first, stack)
-            expect_ready(first, True, "of the app that was started")
-            expect_ready(second, False, "of another app that was not started")
+        async with AsyncExitStack() as outer:
+            async with AsyncExitStack() as inner:
+                await start(first, outer)
+                expect_ready(first, True, "of the app that was started")
+                expect_ready(second, False, "of another app that was not started")
+                await start(second, inner)
+                expect_ready(second, True, "of the second app, which was started beside the first")
+            expect_ready(second, False, "of the second app, which was stopped")
+            expect_ready(first, True, "of the first app, which goes on after the second was stopped")
 
 
 @exercise("1.5")
@@ -949,13 +969,37 @@ class TestRouter:
         router.add_api_route("/probe-of-the-check", probe)
         main, config = load("main"), load("core.config")
         app = main.create_app(config.Settings(api_prefix=prefix))
-        why = "clients look for every versioned route below the prefix"
-        hint = "app.include_router(api_router, prefix=settings.api_prefix)"
+        why = "clients look for every versioned route below the prefix, and nowhere else"
+        hint = "the router is included in create_app, with a prefix: where do the settings hold it?"
         async with connect(app) as client:
             response = await client.get(f"{prefix}/probe-of-the-check")
             expect.status(response, 200, why=why, hint=hint, at=main.create_app)
-            response = await client.get("/probe-of-the-check")
-            expect.status(response, 404, why=why, hint=hint, at=main.create_app)
+            other = "/api/v1" if prefix == "/v9" else "/api"
+            for path in ("", other, prefix * 2):
+                response = await client.get(f"{path}/probe-of-the-check")
+                expect.status(response, 404, why=why, hint=hint, at=main.create_app)
+            self.expect_documented(app, prefix, main)
+            response = await client.get(f"{prefix}/probe-of-the-check/")
+            expect.status(
+                response,
+                404,
+                why="a redirect costs a second request, and some clients lose their token on the way",
+                hint="one path, one answer: which argument of FastAPI(...) decides about the slash?",
+                at=main.create_app,
+            )
+
+    def expect_documented(self, app, prefix, main):
+        """Expect that the router's route stands in the app's document."""
+        paths = sorted(app.openapi().get("paths", {}))
+        expect.that(
+            f"{prefix}/probe-of-the-check" in paths,
+            did="the paths of app.openapi(), with a route of the check in api_router",
+            got=f"it is not among {', '.join(paths[:3])}",
+            expected=f"{prefix}/probe-of-the-check",
+            why="a mounted router answers, but as an app of its own: not documented, and without the app's rules",
+            hint="a router is included; what is mounted is another app",
+            at=main.create_app,
+        )
 
     async def test_document(self, load, connect):
         """The OpenAPI document lies below the prefix, with title, description and version 1.0.0"""
@@ -969,7 +1013,7 @@ class TestRouter:
         why = "programs that are made from the document look for it there"
         async with connect(app) as client:
             response = await client.get(f"{prefix}/openapi.json")
-            hint = 'openapi_url=f"{settings.api_prefix}/openapi.json"'
+            hint = "the fourth argument decides where the document lies: build its path from the prefix of the settings"
             expect.status(response, 200, why=why, hint=hint, at=main.create_app)
             info = expect.body(response).get("info", {})
             response = await client.get("/openapi.json")
@@ -980,7 +1024,9 @@ class TestRouter:
                 expected,
                 did=f'the "{name}" in the info of {prefix}/openapi.json',
                 why="readers of the documentation must know what they look at",
-                hint=f"give FastAPI(...) the argument {name}",
+                hint="the version of the app, three numbers, is another thing than the v1 in its paths"
+                if name == "version" and str(info.get(name)).startswith("v")
+                else f"FastAPI(...) has an argument for the {name}; the table says what it shall be",
                 at=main.create_app,
             )
         expect.that(
@@ -989,7 +1035,7 @@ class TestRouter:
             got="nothing",
             expected="a sentence",
             why="it is the first thing a reader of /docs sees",
-            hint='FastAPI(..., description="Users, their sessions and their items.")',
+            hint="FastAPI(...) has an argument for it; a sentence of your own will do",
             at=main.create_app,
         )
 
@@ -1015,31 +1061,50 @@ class TestRouter:
                     response=response,
                     got="a page that reads another document",
                     expected="a page that reads /v9/openapi.json",
-                    hint="set openapi_url by the prefix of the settings",
+                    hint="both pages read the document where openapi_url says: does it begin with the prefix?",
                     at=main.create_app,
                 )
 
-    async def test_still_starts(self, load, connect):
-        """The app is still ready while it serves: its lifespan runs"""
+    async def test_still_as_before(self, load, connect):
+        """The app still starts by lifespan, keeps its settings, and lets a listed origin call"""
         main, config = load("main"), load("core.config")
-        app = main.create_app(config.Settings())
-        async with connect(app):
-            expect.equal(
-                getattr(app.state, "ready", None),
-                True,
-                did="app.state.ready, while it serves",
-                why="what lifespan opens would be missing in every request",
-                hint="FastAPI(..., lifespan=lifespan)",
-                at=main.create_app,
-            )
+        settings = config.Settings(cors_origins=[SHOP])
+        app = main.create_app(settings)
+        expect.that(
+            getattr(app.state, "settings", None) is settings,
+            did="create_app(settings).state.settings is settings",
+            got="something else, or nothing",
+            expected="the settings that were handed in",
+            why="later code finds the settings of its own app there",
+            hint="keep the given lines of create_app: they are those of 1.3",
+            at=main.create_app,
+        )
+        with own_app(f"Settings(cors_origins=[{SHOP!r}])"):
+            async with connect(app) as client:
+                expect.equal(
+                    getattr(app.state, "ready", None),
+                    True,
+                    did="app.state.ready, while it serves",
+                    why="what lifespan opens would be missing in every request",
+                    hint="the call of FastAPI(...) had one more argument before: lifespan",
+                    at=main.create_app,
+                )
+                response = await get_from(client, SHOP)
+                hint = "keep the given lines of create_app: one of them calls add_cors"
+                why = "your own web page could not use your API"
+                expect.header(response, "access-control-allow-origin", SHOP, why=why, hint=hint, at=main.create_app)
 
-    async def test_health(self, client):
+    async def test_health(self, client, load):
         """GET /health stays without a prefix, and a slash behind it gives 404, no redirect"""
+        at = load("main").create_app
         why = "a redirect costs a second request, and some clients lose their token on the way"
-        expect.status(await client.get("/health"), 200, why="machines ask for /health, in every version")
-        expect.status(await client.get("/api/v1/health"), 404, why="one path, one answer")
+        known = "machines ask for /health, in every version"
+        hint = "the route stays as it was: on the app itself, without a prefix"
+        expect.status(await client.get("/health"), 200, why=known, hint=hint, at=at)
+        expect.status(await client.get("/api/v1/health"), 404, why="one path, one answer", hint=hint, at=at)
         response = await client.get("/health/")
-        expect.status(response, 404, why=why, hint="FastAPI(..., redirect_slashes=False)")
+        hint = "one path, one answer: which argument of FastAPI(...) decides about the slash?"
+        expect.status(response, 404, why=why, hint=hint, at=at)
 
 
 def expect_read(settings, name, expected, shown=""):
