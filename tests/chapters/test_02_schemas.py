@@ -161,9 +161,16 @@ def without(data, field):
     return {key: value for key, value in data.items() if key != field}
 
 
+def rule(model, name):
+    """Return the name in the learner's module that holds a rule, for `at`; the model where there is no such name."""
+    module = sys.modules[model.__module__]
+    return (module, name) if hasattr(module, name) else model
+
+
 def expect_fields(made, wanted, **reason):
     """Expect what was made to have these fields with these values."""
     model = type(made)
+    at = reason.pop("at", model)
     missing = [name for name in wanted if not hasattr(made, name)]
     if missing:
         raise expect.Wrong(
@@ -176,9 +183,9 @@ def expect_fields(made, wanted, **reason):
         )
     if len(wanted) == 1:
         (name,) = wanted
-        expect.equal(getattr(made, name), wanted[name], at=model, **reason)
+        expect.equal(getattr(made, name), wanted[name], at=at, **reason)
     else:
-        expect.equal({name: getattr(made, name) for name in wanted}, wanted, at=model, **reason)
+        expect.equal({name: getattr(made, name) for name in wanted}, wanted, at=at, **reason)
 
 
 def part(answer, names, schema):
@@ -396,7 +403,7 @@ def refuses_password(create, password, says, why, hint):
         ) from None
     except Exception:  # noqa: S110 - expect.refused, below, says what came
         pass
-    at = create if says == "8" else rule_of(create, "password")
+    at = rule(create, "Password") if says == "8" else rule_of(create, "password")
     expect.refused(create, data, field="password", says=says, why=why, hint=hint, at=at)
 
 
@@ -1015,6 +1022,7 @@ class TestNormalised:
                 did=f'UserCreate(email="{sent}").email',
                 why="the question 'is this address taken?' would be asked with the wrong spelling",
                 hint=hint_for_email(load, "UserCreate"),
+                at=rule(create, "Email"),
             )
 
     def test_username(self, load):
@@ -1029,12 +1037,14 @@ class TestNormalised:
         }
         sendings = (("ada", capitals), ("Ada", capitals), ("ADA", capitals), ("  Ada ", blanks), ("\tAda\n", blanks))
         for sent, reason in sendings:
-            made = accepts(schema(load, "users.UserCreate"), ADA | {"username": sent}, **reason)
+            create = schema(load, "users.UserCreate")
+            made = accepts(create, ADA | {"username": sent}, at=rule(create, "Username"), **reason)
             expect_fields(
                 made,
                 {"username": "ada"},
                 did=f"UserCreate(username={sent!r}).username",
                 why="two users could have names that look the same",
+                at=rule(type(made), "Username"),
                 hint="Username can trim and lower by itself, as Tidy above does; and does UserCreate use the name?",
             )
 
@@ -1057,7 +1067,7 @@ class TestNormalised:
                 did=f"UserUpdate({field}={sent!r})",
                 why="a person could change to a spelling of somebody else's address or name",
                 hint=f"put the rule at the name {field.title()}, which UserUpdate uses too",
-                at=update,
+                at=rule(update, field.title()),
             )
 
     def test_trim_before_count(self, load):
@@ -1068,6 +1078,7 @@ class TestNormalised:
                 ADA | {"username": sent},
                 field="username",
                 why="a user could have an empty name, because the rule was asked before the trimming",
+                at=rule(schema(load, "users.UserCreate"), "Username"),
                 hint="trim first and count afterwards: StringConstraints does it in this order",
             )
 
@@ -1076,6 +1087,7 @@ class TestNormalised:
         create = schema(load, "users.UserCreate")
         reason = {
             "why": "the rule of exercise 2.1 would be lost",
+            "at": rule(create, "Username"),
             "hint": "keep min_length=3 and max_length=50, both counted after trimming",
         }
         for name in ("abc", "ABC", "abcd", "a" * 49, "a" * 50, "A" * 50, f"  {'a' * 50}  "):
@@ -1107,6 +1119,7 @@ class TestNormalised:
                 ADA | {"username": sent},
                 field="username",
                 why="a user name could pretend to be another person's address or name",
+                at=rule(schema(load, "users.UserCreate"), "Username"),
                 hint=letters if sent not in signs else listed if anchored else whole,
             )
 
@@ -1117,6 +1130,7 @@ class TestNormalised:
                 schema(load, "users.UserCreate"),
                 ADA | {"username": sent},
                 why="a person with a good name could not sign up",
+                at=rule(schema(load, "users.UserCreate"), "Username"),
                 hint="compare your list with the text, sign by sign; a hyphen between two signs means `from … to`",
             )
 
@@ -1187,7 +1201,7 @@ def dumps(made, mode):
         expected="no warning",
         why="the type promises an HttpUrl, and the value is a str: where warnings are errors, each item is a 500",
         hint="a validator changes the value on the way in; on the way out a serializer changes it",
-        at=type(made),
+        at=rule(type(made), "Url"),
     )
     return dumped
 
@@ -1204,7 +1218,7 @@ def expect_url_dumps(model, data):
                 did=f'{model.__name__}(url="{url}").model_dump(mode="{mode}")["url"]',
                 why=why,
                 hint="in Link, above, one part says how the value leaves the schema",
-                at=model,
+                at=rule(model, "Url"),
             )
     for given in (data | {"url": None}, without(data, "url")):
         for mode in ("python", "json"):
@@ -1215,7 +1229,7 @@ def expect_url_dumps(model, data):
                 why="the text `None` would be stored as an address, and shown as a link",
                 hint="your serializer gets None, too, and str makes a text of it: let it see addresses only, so put "
                 "`| None` outside of Annotated",
-                at=model,
+                at=rule(model, "Url"),
             )
 
 
@@ -1269,6 +1283,7 @@ class TestItemCreate:
                 did=f'ItemCreate(price="{price}").price',
                 why="sums of floats are wrong by a cent sooner or later, and somebody pays it",
                 hint="which type counts as people do on paper?",
+                at=rule(type(made), "Price"),
             )
 
     def test_good_prices(self, load):
@@ -1278,6 +1293,7 @@ class TestItemCreate:
                 schema(load, "items.ItemCreate"),
                 LAMP | {"price": price},
                 why="a price that the database can store would be refused",
+                at=rule(schema(load, "items.ItemCreate"), "Price"),
                 hint="compare the bounds with the table: 0 is a price, and eight digits may stand before the point",
             )
 
@@ -1297,6 +1313,7 @@ class TestItemCreate:
                 LAMP | {"price": sent},
                 why="a client could not send a good price",
                 hint="compare the bounds with the table",
+                at=rule(create, "Price"),
             )
             expect.equal(
                 str(made.price),
@@ -1304,7 +1321,7 @@ class TestItemCreate:
                 did=f"str(ItemCreate(price={sent!r}).price)",
                 why="one price would have many spellings, in the database too",
                 hint=hint_for_cents(made.price),
-                at=create,
+                at=rule(create, "Price"),
             )
             expect.equal(
                 made.model_dump(mode="json").get("price"),
@@ -1312,7 +1329,7 @@ class TestItemCreate:
                 did=f'ItemCreate(price={sent!r}).model_dump(mode="json")["price"]',
                 why="one price would have many spellings, and a client would read a number as a float",
                 hint="Pydantic writes a Decimal as text by itself: what makes a number of it?",
-                at=create,
+                at=rule(create, "Price"),
             )
 
     def test_bad_prices(self, load):
@@ -1342,6 +1359,7 @@ class TestItemCreate:
                 field="price",
                 why="the shop would pay its customers, or the column would overflow as a 500",
                 hint=hint,
+                at=rule(create, "Price"),
             )
 
     def test_bad_urls(self, load):
@@ -1359,6 +1377,7 @@ class TestItemCreate:
                 LAMP | {"url": url},
                 field="url",
                 why="a page that shows the link would run a stranger's program in the reader's browser",
+                at=rule(schema(load, "items.ItemCreate"), "Url"),
                 hint="which of Pydantic's types for addresses knows http and https only?",
             )
 
@@ -1374,6 +1393,7 @@ class TestItemCreate:
             data = LAMP | {"url": start + "a" * (size - len(start))}
             reason = {
                 "why": "the column that holds it has room for 2000",
+                "at": rule(create, "Url"),
                 "hint": "2000 is good, 2001 is not: a Field can hold the bound of an address as of a text",
             }
             if good:
