@@ -568,14 +568,7 @@ class TestFactory:
         monkeypatch.setenv("PROJECT_NAME", "Another")
         settings = config.Settings(project_name="Bakery")
         app = main.create_app(settings)
-        expect.equal(
-            app.title,
-            "Bakery",
-            did='create_app(Settings(project_name="Bakery")).title',
-            why="a test that asks for special settings would test something else",
-            hint="what comes in by the parameter must reach FastAPI(…): where does its title come from now?",
-            at=main.create_app,
-        )
+        expect_title(app, main)
         expect.that(
             getattr(app.state, "settings", None) is settings,
             did="create_app(settings).state.settings is settings",
@@ -620,7 +613,7 @@ class TestFactory:
                 settings.project_name,
                 did=f"{did}: the title of the one for {settings.project_name}",
                 why="a test that asks for special settings would test something else",
-                hint="what the call gets must reach the app that this call makes",
+                hint="what comes in by the parameter must reach FastAPI(…): where does its title come from now?",
                 at=at,
             )
             expect.that(
@@ -820,6 +813,18 @@ class TestFactory:
         )
 
 
+def expect_title(app, main):
+    """Expect that an app was made with the settings it was given, whose project is called Bakery."""
+    expect.equal(
+        app.title,
+        "Bakery",
+        did='create_app(Settings(project_name="Bakery")).title',
+        why="a test that asks for special settings would test something else",
+        hint="what comes in by the parameter must reach FastAPI(…): where does its title come from now?",
+        at=main.create_app,
+    )
+
+
 async def expect_health(client, main):
     """Expect that an app of the factory answers GET /health."""
     response = await client.get("/health")
@@ -833,8 +838,10 @@ async def expect_health(client, main):
 async def app_for(load, connect, origins):
     """Give a client on an app whose settings list these origins, and the learner's module."""
     main, config = load("main"), load("core.config")
+    app = main.create_app(config.Settings(project_name="Bakery", cors_origins=origins))
+    expect_title(app, main)  # who ignores the settings is told so, and not of each origin
     with own_app(f"Settings(cors_origins={origins!r})"):
-        async with connect(main.create_app(config.Settings(cors_origins=origins))) as client:
+        async with connect(app) as client:
             yield client, main
 
 
@@ -1108,7 +1115,7 @@ class TestRouter:
 
 
 def hint_for_unread(model, name):
-    """Return what repairs a setting that is not read: look how its name is found now."""
+    """Return what repairs a setting that is not read, if that is how its name is found now; else an empty text."""
     field, config = model.model_fields.get(name), model.model_config
     if field is None:
         return f"keep the name of the field: {name}"
@@ -1116,7 +1123,7 @@ def hint_for_unread(model, name):
         return "since Pydantic 2 nobody reads `env=` of a Field: one option of model_config does it for all fields"
     if not config.get("env_prefix") and field.validation_alias is None:
         return "the field is read from a variable of its own name: which option puts SMTP_ before it?"
-    return "compare the names: the variable is SMTP_ and the field's name in capitals"
+    return ""
 
 
 def expect_read(settings, name, expected, shown="", source="in the environment"):
@@ -1128,8 +1135,11 @@ def expect_read(settings, name, expected, shown="", source="in the environment")
         did=f"MailSettings().{name}, with SMTP_{name.upper()}={shown or expected} {source}",
         why="the operator sets it, nothing happens, and mail goes to the default, or nowhere",
         hint=hint_for_unread(type(settings), name)
-        if source == "in the environment"
-        else "model_config says which file is read, as in core/config.py",
+        or (
+            "compare the names: the variable is SMTP_ and the field's name in capitals"
+            if source == "in the environment"
+            else "model_config says which file is read, as in core/config.py"
+        ),
         at=type(settings),
     )
 
@@ -1197,7 +1207,8 @@ class TestMailSettings:
                 expected,
                 did=f'MailSettings().report_to, with SMTP_REPORT_TO="{text}"',
                 why="reports would go to no one, or to an address that does not exist",
-                hint="the same two tools as in 1.2 read a list from text with commas; compare the results part by part",
+                hint=hint_for_unread(model, "report_to")
+                or "the same two tools as in 1.2 read a list from text with commas; compare the results part by part",
                 at=method(model, "split_addresses"),
             )
         # by either name: a field with an alias is not handed over by its own
@@ -1302,7 +1313,8 @@ class TestMailSettings:
             says="port",
             did="get_mail_settings(), with a wrong SMTP_PORT",
             why="a wrong setting must be told at the start, not with the first mail",
-            hint="get_mail_settings makes the object, and lets what it raises pass",
+            hint=hint_for_unread(module.MailSettings, "port")
+            or "get_mail_settings makes the object, and lets what it raises pass",
             at=get_mail_settings,
         ):
             get_mail_settings()

@@ -194,8 +194,8 @@ def part(answer, names, schema):
     missing = [name for name in names if name not in body] if isinstance(body, dict) else []
     expect.that(
         not missing,
-        did=f"GET with response_model={schema.__name__}",
-        got=f"the answer has no {', '.join(missing)}",
+        did=f"the fields of {schema.__name__}",
+        got=f"it has no field {', '.join(missing)}",
         expected=f"the fields {', '.join(names)}",
         why="a client reads these fields, and finds nothing",
         hint=f"add the field {missing[0]} to {schema.__name__}" if missing else "",
@@ -212,7 +212,7 @@ def hint_for_missing(model, data):
         fields = [".".join(map(str, one["loc"])) for one in error.errors() if one["type"] == "missing"]
         if fields and fields[0] not in inspect.get_annotations(model) and model.__name__.endswith("Update"):
             return f"{model.__mro__[1].__name__} requires {fields[0]}: write the field here anew, with a default"
-        return f"{fields[0]} has no default: it is the default that lets a field be left out" if fields else ""
+        return "`Field required`: whatever its type, only a field with a default may be left out" if fields else ""
     except Exception:
         return ""
     return ""
@@ -311,23 +311,27 @@ def refuses_null(update, field):
     expect.refused(update, {field: None}, field=field, why=why, hint=hint, at=rule_of(update, field))
 
 
-def shows(schema, row, why, hint):
+def shows(schema, row, hint="compare the fields and their types with the table"):
     """Read a row by a public schema, as our own code would, and return its JSON as Python values."""
-    did = f"{schema.__name__}.model_validate(row)"
     try:
         return schema.model_validate(row).model_dump(mode="json")
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"]))
-        got = f"{name or 'the row'} was refused: {first['msg']}"
-        hint = hint_for_row(schema, name, first) or hint
-        raise expect.Wrong(did=did, got=got, expected="the row is read", why=why, hint=hint, at=schema) from None
+        raise expect.Wrong(
+            did=f"{schema.__name__}.model_validate(row)",
+            got=f"{name or 'the row'} was refused: {first['msg']}",
+            expected="the row is read",
+            why="a row that is stored must be shown: whoever asks for it would get a 500",
+            hint=hint_for_row(schema, name, first) or hint,
+            at=schema,
+        ) from None
 
 
 def hint_for_row(schema, name, fault):
     """Return what repairs a public schema that refused a row, if the fault tells."""
     if not name:
-        return "inherit from BaseModel, and let model_config say that attributes may be read"
+        return "Pydantic reads attributes only where a setting of model_config allows it: the text above names it"
     if fault["type"] == "missing":
         return f"the row has no {name}: list only the fields of the table"
     if fault["input"] is None:
@@ -341,6 +345,7 @@ def hint_for_row(schema, name, fault):
 
 def sends_only(schema, row, names):
     """Expect that a public schema sends nothing that is not listed, however the row is given."""
+    shows(schema, row)
     for way, given in (("an object", row), ("an object without __dict__", Row(row)), ("a dict", vars(row))):
         try:
             made = schema.model_validate(given)
@@ -863,24 +868,28 @@ class TestUserUpdate:
 class TestUserPublic:
     def test_reads_a_row(self, load):
         """UserPublic.model_validate reads an object with attributes, not only a dict"""
-        shows(
-            schema(load, "users.UserPublic"),
-            user_row(),
-            why="your own code could not build an answer that holds a user",
-            hint="compare the type of this field with the table",
-        )
+        shows(schema(load, "users.UserPublic"), user_row())
 
     def test_types(self, load):
         """Each value has the type of the table"""
         public, kinds = schema(load, "users.UserPublic"), load("users.schemas")
         for values in ({"role": "admin", "is_active": True}, {"role": "user", "is_active": False, "id": 12}):
             row = user_row(full_name="Ada Lovelace", **values)
-            shows(public, row, why="a user could not be shown", hint="compare the type of this field with the table")
+            shows(public, row)
             made = public.model_validate(row)
             wanted = {name: getattr(row, name) for name in USER_TYPES} | {"role": kinds.Role(row.role)}
             for name, plain in USER_TYPES.items():
                 kind = plain or kinds.Role
-                found = getattr(made, name, None)
+                expect.that(
+                    hasattr(made, name),
+                    did="the fields of UserPublic",
+                    got=f"it has no field {name}",
+                    expected=f"the fields {', '.join(USER_TYPES)}",
+                    why="a client reads these fields, and finds nothing",
+                    hint=f"add the field {name} to UserPublic",
+                    at=public,
+                )
+                found = getattr(made, name)
                 expect.that(
                     type(found) is kind and found == wanted[name],
                     did=f"UserPublic.model_validate(row).{name}, the row's being {wanted[name]!r}",
@@ -917,7 +926,9 @@ class TestUserPublic:
         """As a response model it sends the eight fields, and no hash"""
         public = schema(load, "users.UserPublic")
         app = FastAPI()
-        app.get("/users/7", response_model=public)(lambda: user_row(full_name="Ada Lovelace"))
+        row = user_row(full_name="Ada Lovelace")
+        shows(public, row)
+        app.get("/users/7", response_model=public)(lambda: row)
         async with connect(app, raise_app_exceptions=False) as client:
             answer = await client.get("/users/7")
         reason = {
@@ -962,7 +973,7 @@ class TestUserPublic:
             "why": "the page of every user without a full name would be a 500",
             "hint": "give full_name the type `str | None`",
         }
-        got = shows(schema(load, "users.UserPublic"), user_row(full_name=None), **reason)
+        got = shows(schema(load, "users.UserPublic"), user_row(full_name=None), reason["hint"])
         expect.that(
             "full_name" in got and got["full_name"] is None,
             did="UserPublic.model_validate(row), full_name is None",
@@ -985,7 +996,7 @@ class TestUserPublic:
                 "hint": "a stored value leaves as it is: which rule or change comes with the type of this field?",
             }
             public = schema(load, "users.UserPublic")
-            got = shows(public, user_row(**{field: value}), **reason)
+            got = shows(public, user_row(**{field: value}), reason["hint"])
             expect.equal(got.get(field), value, did=f"UserPublic.model_validate(row).{field}", at=public, **reason)
 
     def test_no_old_pydantic(self, load):
@@ -1523,6 +1534,7 @@ class TestItemUpdateAndPublic:
         public = schema(load, "items.ItemPublic")
         app = FastAPI()
         row = item_row(description="Bright", url="https://example.com/lamp")
+        shows(public, row)
         app.get("/items/3", response_model=public)(lambda: row)
         async with connect(app, raise_app_exceptions=False) as client:
             answer = await client.get("/items/3")
@@ -1571,7 +1583,7 @@ class TestItemUpdateAndPublic:
                 "hint": "a stored value leaves as it is: which rule or change comes with the type of this field?",
             }
             public = schema(load, "items.ItemPublic")
-            got = shows(public, item_row(**{field: value}), **reason)
+            got = shows(public, item_row(**{field: value}), reason["hint"])
             did = f"ItemPublic.model_validate(row).{field}"
             expect.equal(got.get(field, "missing"), shown, did=did, at=public, **reason)
 
