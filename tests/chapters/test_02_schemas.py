@@ -115,7 +115,7 @@ def bounds_fit(model):
             expected="it is accepted",
             why="every request, good or bad, would be a 500",
             hint=hint_for_constraint(str(error)),
-            at=model,
+            at=rule(model, "Price"),
         ) from None
     except Exception:  # noqa: S110 - what else goes wrong, the criteria tell
         pass
