@@ -77,6 +77,13 @@ def load(load, request):
     return Quick(load) if int(chapter) < PASSWORDS else load
 
 
+NO_FIT = [
+    ("passive_deletes", '"all" is a word of cascade, and passive_deletes is True or False'),
+    ("cascade", "compare the words of cascade with the text, letter by letter"),
+    ("", 'compare names and spelling: ForeignKey("users.id"), and back_populates on both ends'),
+]
+
+
 @contextmanager
 def models_that_fit(did):
     """Turn what SQLAlchemy says of the models into a wrong answer."""
@@ -88,7 +95,7 @@ def models_that_fit(did):
             got=f"{type(error).__name__}: {' '.join(str(error).split())[:200]}",
             expected="every foreign key and every relationship finds its other end, and every table can be made",
             why="the app would fail at its first query",
-            hint='compare names and spelling: ForeignKey("users.id"), and back_populates on both ends',
+            hint=next(hint for part, hint in NO_FIT if part in str(error)),
         ) from None
 
 
