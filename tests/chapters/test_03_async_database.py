@@ -261,6 +261,18 @@ class TestEngine:
                 hint="return async_sessionmaker(engine, ...), not a session",
                 at=load("db.session").make_session_factory,
             )
+            other = made_engine(load)
+            load("db.session").make_session_factory(other)
+            expect.that(
+                factory().bind is not other,
+                did="make_session_factory(one), then make_session_factory(other): a session of the first factory",
+                got="it is on the other engine",
+                expected="it is on the engine that its factory was made for",
+                why="a test that opens a second app would write into the database of the first one",
+                hint="make a new factory in each call",
+                at=load("db.session").make_session_factory,
+            )
+            await other.dispose()
 
 
 # ---------------------------------------------------------------------------------------------------------------- 3.2
@@ -750,21 +762,28 @@ class TestUsers:
         await saved(db, load("users.models").User, "store a user without full_name")
 
     async def test_required(self, load, db):
-        """The database refuses a user without e-mail address, user name or password hash"""
+        """The database refuses a user without e-mail address, user name or password hash, or neither active nor not"""
         user = load("users.models").User
-        for name in ("email", "username", "hashed_password"):
+        names = ("email", "username", "hashed_password", "is_active")
+        for name in names:
             column_of(user, name)
         now = datetime.now(UTC)
         full = {"email": "a@x.example", "username": "ada", "hashed_password": "!", "created_at": now, "updated_at": now}
-        for name in ("email", "username", "hashed_password"):
+        for name in names:
             await refused(
                 db,
                 user,
                 full | {name: None},
                 f"INSERT a user whose {name} is NULL",
                 why="nobody could log in to such an account, and code that reads it would fail",
-                hint=f"write `{name}: Mapped[str]`, without None",
+                hint=f"the annotation of {name} has no None",
             )
+
+    async def test_what_two_may_share(self, load, db):
+        """Two users may have the same full name, and the same hash"""
+        user = load("users.models").User
+        db.add_all([person(load, name, full_name="Ada Lovelace") for name in ("ada", "eve")])
+        await saved(db, user, "store two users with the same full name and hash")
 
     async def test_unique_in_any_case(self, load, db):
         """b@x and B@x are one address, b and B are one user name: the second is refused by the database"""
@@ -938,6 +957,12 @@ class TestItems:
                 why="an item without it cannot be shown, sold or found by its owner",
                 hint=f"the annotation of {name} has no None",
             )
+
+    async def test_what_two_may_share(self, load, db):
+        """Two items of one owner may be alike, and made in the same moment"""
+        owner, now = await stored_owner(load, db), datetime.now(UTC)
+        db.add_all([thing(load, owner_id=owner.id, created_at=now) for _ in range(2)])
+        await saved(db, load("items.models").Item, "store two items of one owner that are alike")
 
     def test_index(self, load):
         """One index covers owner_id and then created_at"""
