@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel
 from sqlalchemy import event, inspect, select, text
 from sqlalchemy.exc import ArgumentError, IntegrityError, InvalidRequestError, MissingGreenlet, SQLAlchemyError
-from sqlalchemy.orm import selectinload
+from sqlalchemy.orm import defer, selectinload
 from sqlalchemy.sql import visitors
 
 from workbook import expect
@@ -423,6 +423,27 @@ class TestReading:
             at=crud.get_multi,
         )
 
+    async def test_far_into_a_table(self, load, db):
+        """`skip` goes as far as there are rows"""
+        owner, number = await add_user(load, db), 2005
+        await db.execute(
+            text(
+                "WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n WHERE id < :number) "
+                "INSERT INTO items (id, title, price, owner_id, created_at, updated_at) "
+                "SELECT id, 'Pen', 1, :owner, :now, :now FROM n"
+            ),
+            {"number": number, "owner": owner.id, "now": "2030-01-01 00:00:00"},
+        )
+        await expect_pages(
+            items_of(load),
+            db,
+            [({"skip": 101, "limit": 2}, [102, 103]), ({"skip": 2003}, [2004, 2005])],
+            f"{number} rows",
+            why="the last pages of a long list could never be read",
+            hint="only MAX_ID bounds skip: a table may have more rows than a page",
+            at=items_of(load).get_multi,
+        )
+
     async def test_no_negative_offset(self, load, db):
         """A negative skip never reaches the database"""
         await add_items(load, db, [{}])
@@ -477,11 +498,11 @@ class TestReading:
         )
 
     async def test_options(self, load, db):
-        """Loading options reach the query"""
+        """Loading options reach the query, all of them"""
         await add_items(load, db, [{}])
         db.expunge_all()
         crud = items_of(load)
-        options = [selectinload(crud.model.owner)]
+        options = [defer(crud.model.description), selectinload(crud.model.owner)]
         found = await crud.get_multi(db, options=options)
         is_rows(found, crud.model, "get_multi(session, options=[...])", crud.get_multi)
         expect.that(
@@ -607,6 +628,15 @@ class TestCreate:
             expected="a row with the id that the database gave it",
             why="the answer to a sign-up has an id, and an item needs the id of its owner",
             hint=FLUSH,
+            at=crud.create,
+        )
+        expect.that(
+            row in db,
+            did=did,
+            got="a row that is not in the session",
+            expected="a row of the session that was handed over",
+            why="a change that the caller makes to it would be lost",
+            hint="add the row to the session of the caller, and leave it there",
             at=crud.create,
         )
         got = {name: getattr(row, name) for name in ("title", "description", "url", "price", "owner_id")}
@@ -885,7 +915,7 @@ class TestUpdate:
             )
 
     async def test_null(self, load, db):
-        """A null that was sent empties the field, and so does a None in values"""
+        """A null that was sent empties the field, and so does a None in values; False and 0 are values, too"""
         row, crud = await a_lamp(load, db), item_crud(load)
         await crud.update(db, row, item_update(load, description=None))
         expect.equal(
@@ -903,6 +933,16 @@ class TestUpdate:
             did="the address after update(session, lamp, ItemUpdate(), url=None)",
             why="code that empties a column does nothing, and hears of no error",
             hint="values are set as they are: None is a value, too",
+            at=crud.update,
+        )
+        bob = await add_user(load, db, "bob")
+        await user_crud(load).update(db, bob, load("users.schemas").UserUpdate(), is_active=False)
+        expect.equal(
+            bob.is_active,
+            False,
+            did="is_active after update(session, bob, UserUpdate(), is_active=False)",
+            why="who was switched off stays switched on, and nobody hears of an error",
+            hint="values are set as they are: False is a value, too",
             at=crud.update,
         )
 
@@ -1182,7 +1222,7 @@ class TestDeleteAndCount:
 
 async def two_users(load, db):
     """Store and commit Ada and Bob; delete Ada softly."""
-    ada, bob = await add_user(load, db, "ada"), await add_user(load, db, "bob")
+    ada, bob = [await add_user(load, db, name, created_at=datetime(2020, 1, 1, tzinfo=UTC)) for name in ("ada", "bob")]
     await db.commit()
     crud, times = user_crud(load), []
 
@@ -1296,7 +1336,8 @@ class TestSoftDelete:
 
     async def test_nothing_else(self, load, db, snapshot):
         """Nothing else changes: neither the user's items nor anything of other users"""
-        ada = await add_user(load, db, "ada")
+        rights = {"role": load("users.schemas").Role.ADMIN, "is_superuser": True}
+        ada = await add_user(load, db, "ada", full_name="Ada Lovelace", hashed_password="a hash", **rights)
         await add_items(load, db, [{}, {}], ada)
         await add_items(load, db, [{}], await add_user(load, db, "bob"))
         await db.commit()
@@ -1305,7 +1346,7 @@ class TestSoftDelete:
         (await snapshot(db)).same(
             before,
             but=[f"users/1/{name}" for name in ("deleted_at", "is_active", "updated_at")],
-            did="soft_delete(session, ada), who has two items",
+            did="soft_delete(session, ada), an admin who has two items",
             why="a deletion that shall be taken back could not be, and what others see is changed",
             hint="assign deleted_at and is_active of this user, and nothing more",
             at=crud.soft_delete,
@@ -1691,18 +1732,18 @@ class TestWithOwner:
             )
 
     async def test_all_items(self, load, db):
-        """Every item is on the page, also several of one owner, and those of a deleted one"""
-        ada = await add_user(load, db)
+        """Every item is on the page, also several of one owner, and those of a deleted or an inactive one"""
+        ada, off = await add_user(load, db), await add_user(load, db, "off", is_active=False)
         gone = await add_user(load, db, "gone", deleted_at=datetime.now(UTC))
-        for owner in (ada, gone, ada):
+        for owner in (ada, gone, ada, off):
             await add_items(load, db, [{}], owner)
         await db.commit()
         db.expunge_all()
         found = [(item.id, item.owner and item.owner.username) for item in await with_owner(load, db)]
         expect.equal(
             found,
-            [(1, "ada"), (2, "gone"), (3, "ada")],
-            did="ids and owners of get_multi_with_owner(session), item 2 belongs to a deleted user",
+            [(1, "ada"), (2, "gone"), (3, "ada"), (4, "off")],
+            did="ids and owners of get_multi_with_owner(session), the owner of item 2 is deleted, of item 4 inactive",
             why="the page would have other items than get_multi and than count says",
             hint="an option loads what belongs to a row, and leaves out no row; a join with a condition does",
             at=item_crud(load).get_multi_with_owner,
@@ -1848,17 +1889,17 @@ class TestSearch:
         await add_user(load, db, "bob", full_name="100 % Bob", email="robert@mail.example")
         await add_user(load, db, "c_d", full_name=None)
         await add_user(load, db, "eve", full_name="Eve O'Neil")
-        await add_user(load, db, "zoe", full_name=None, email="first@mail.example")
+        await add_user(load, db, "zoe", full_name=None, email="first@mail.example", is_active=False)
         await add_user(load, db, "tim", full_name="Ends \\ with % it", email="second@mail.example")
 
     async def test_columns(self, load, db, people):
-        """The text is looked for in the e-mail address, the user name and the full name"""
+        """The text is looked for in the e-mail address, the user name and the full name, and nowhere else"""
         await expect_found(
             load,
             db,
             [
                 *(("robert", ["bob"]), ("d@ex", ["c_d"]), ("lace", ["ada"]), ("zzz", []), ("a L", ["ada"])),
-                *(("zo", ["zoe"]), ("FIRST@mail", ["zoe"]), ("Lovelace Ada", [])),
+                *(("zo", ["zoe"]), ("FIRST@mail", ["zoe"]), ("Lovelace Ada", []), ("!", [])),
             ],
             more="an admin who looks for one person is shown others",
             fewer="an admin does not find a person who is there",
