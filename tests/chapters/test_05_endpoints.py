@@ -29,6 +29,7 @@ async def add_users(load, api, *usernames, **columns):
     model = load("users.models").User
     values = {"hashed_password": HASH} | columns
     users = [model(email=f"{name}@example.com", username=name, **values) for name in usernames]
+    api.watched.alone = False
     async with api.sessions.begin() as session:
         for user in users:
             session.add(user)
