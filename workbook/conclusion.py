@@ -44,7 +44,7 @@ class Conclusion:
         report = self.report
         report.outcome = overall(report.criteria)
         report.output = str(self._first("output") or "")
-        report.hint, report.second = hints(report.failures)
+        report.hint, report.second = hints(report.criteria)
         self._weigh_attempt((self._first("attempts") or {}).get(report.exercise, ""), given)
         if crash := self._first("crashed"):
             report.outcome, report.note = Outcome.BROKE, str(crash)
@@ -58,6 +58,7 @@ class Conclusion:
         if attempt == Attempt.STUB and report.passed:
             report.outcome, report.note = Outcome.BROKE, "the code as given passes every check"
         elif attempt == Attempt.MISSING and failed:
+            self.report.note = _reason(report.failures)
             self._not_attempted("run the exercise's cell: what it defines is not in your app yet")
         elif attempt in (Attempt.STUB, Attempt.NOTHING) and failed:
             hole = YOUR_CODE in given
@@ -108,24 +109,33 @@ class Conclusion:
         return next((message[key] for message in self.messages if key in message), None)
 
 
-def hints(failures: list[Criterion]) -> tuple[str, str]:
+def _reason(failures: list[Criterion]) -> str:
+    """Return what a check met where the exercise is not there: it may be another fault that hides it."""
+    met = next((one for one in failures if one.outcome is Outcome.RAISED and one.where), None)
+    return f"what the check met first: {met.got}\n{met.where}" if met else ""
+
+
+def hints(criteria: list[Criterion]) -> tuple[str, str]:
     """Return what to do first, and what to do about another mistake, if there is one.
 
-    Failures with one cause, one hint or one result are one mistake. What raised comes first; then the mistake that
-    fewest criteria fail by, because it is the one that its criterion names most exactly.
+    Failures with one cause, one hint or one result are one mistake. What raised comes first. Then, where the first
+    criterion fails, the order of the criteria counts, because the later ones build on it; else the mistake that fewest
+    criteria fail by, because its criterion names it most exactly. Where all fail, and nothing raised, one is enough.
     """
+    failures = [one for one in criteria if one.outcome is not Outcome.PASSED]
     mistakes: list[list[Criterion]] = []
     for one in failures:
-        alike = (group for group in mistakes if any(_alike(one, other) for other in group))
-        group = next(alike, None)
+        group = next((group for group in mistakes if any(_alike(one, other) for other in group)), None)
         if group is None:
             mistakes.append([one])
         else:
             group.append(one)
-    ranked = sorted(mistakes, key=lambda group: (not group[0].cause, len(group)))
+    basic = bool(failures) and failures[0] is criteria[0]
+    ranked = sorted(mistakes, key=lambda group: (not group[0].cause, 0 if basic else len(group)))
     found = [hint for group in ranked for hint in (_hint(group), group[0].other)]
     first, second, *_ = [*dict.fromkeys(filter(None, found)), "", ""]
-    return first, second
+    alone = len(failures) == len(criteria) and not any(one.cause or one.other for one in failures)
+    return first, "" if alone else second
 
 
 def _alike(one: Criterion, other: Criterion) -> bool:

@@ -67,7 +67,7 @@ class Judge:
             made.outcome, made.exchange, made.got, made.hint = Outcome.LATE, None, str(error), BUSY
         elif isinstance(error, expect.Wrong):
             self._wrong(made, error)
-        elif any(self._trail.steps(error)) or self._app_raised():
+        elif self._trail.steps(error) or self._app_raised():
             self._raised(made, error)
         elif isinstance(error, AssertionError):
             made.outcome, made.got = Outcome.WRONG, str(error).strip()
@@ -101,7 +101,7 @@ class Judge:
         context = error.__context__
         if caught is None and isinstance(context, SLIPS) and not isinstance(context, ValueError):
             caught = context
-        if caught is not None and any(self._trail.steps(caught)):
+        if caught is not None and self._trail.steps(caught):
             return self._trail.fault(caught), False
         told = error.exchange or next((one for one in reversed(self.exchanges) if one.fault), None)
         fault = told.fault if told else None

@@ -6,6 +6,7 @@ import ast
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from types import FrameType
 
@@ -19,10 +20,14 @@ ON_THE_LINE = (NameError, SyntaxError, ImportError, NotImplementedError)  # the 
 
 @dataclass
 class Step:
-    """One line of the learner's that an exception came through; the frame is not known of a syntax error."""
+    """One line that an exception came through; its place is None where it is not the learner's.
 
-    place: Location
+    `calls_own` says that it called another line of theirs, and not a library that came back to them later.
+    """
+
+    place: Location | None
     frame: FrameType | None = None
+    calls_own: bool = False
 
 
 class Trail:
@@ -31,7 +36,7 @@ class Trail:
     Args:
         package: the learner's package.
         exercise: the id of the exercise that is checked, if one is.
-        path: the exercise's file, such as `app/main.py`.
+        path: the exercise's file, such as `app/main.py`, or its folder with a slash at the end.
         checks: the folder of the checks: what they raise below the learner's code, they raise on purpose.
     """
 
@@ -44,46 +49,60 @@ class Trail:
         Args:
             unanswered: nothing turned it into an answer, and it became a 500.
         """
-        steps = list(self.steps(error))
+        steps = self.steps(error)
+        places = [step.place for step in steps if step.place and (step.calls_own or step is steps[-1])]
         return Fault(
             summary=diagnose.shortened(diagnose.summary(error)),
             hint=self._hint(error, steps, unanswered=unanswered),
             where=self._where(error, steps),
-            trace=[diagnose.shortened(str(step.place)) for step in steps],
+            trace=[diagnose.shortened(str(place)) for place in places],
             planted=self._is_planted(error),
         )
 
-    def steps(self, error: BaseException) -> Iterator[Step]:
-        """Yield the learner's lines that an exception came through, outermost first."""
+    def steps(self, error: BaseException) -> list[Step]:
+        """Return the learner's lines that an exception came through, outermost first.
+
+        Where its own traceback has none, those of what it was raised from.
+        """
         if isinstance(error, SyntaxError) and error.filename:
             place = self._package.locate(error.filename, error.lineno or 1)
             if place is not None:
-                yield Step(place)
-        for chained in chain(error):
-            for frame, line in traceback.walk_tb(chained.__traceback__):
-                place = self._package.locate(frame.f_code.co_filename, line)
-                if place is not None:
-                    yield Step(place, frame)
+                return [Step(place)]
+        ways = ([step for step in self._frames(one) if step.place] for one in chain(error))
+        return next(filter(None, ways), [])
+
+    def _frames(self, error: BaseException) -> list[Step]:
+        """Return each frame of a traceback, without a place where it is not the learner's."""
+        found = []
+        for frame, line in traceback.walk_tb(error.__traceback__):
+            place = self._package.locate(frame.f_code.co_filename, line)
+            found.append(Step(place, frame))
+        for step, following in pairwise(found):
+            step.calls_own = following.place is not None
+        return found
 
     def _where(self, error: BaseException, steps: list[Step]) -> Location | None:
         """Return the line to look at: the innermost in the exercise's file, if it came through that at all."""
-        here = [step.place for step in steps if step.place.path == self._path]
+        here = [step.place for step in steps if step.place and self._is_here(step.place)]
         if here and not isinstance(error, ON_THE_LINE):
             return here[-1]
         return steps[-1].place if steps else None
+
+    def _is_here(self, place: Location) -> bool:
+        return place.path == self._path or (self._path.endswith("/") and place.path.startswith(self._path))
 
     def _hint(self, error: BaseException, steps: list[Step], *, unanswered: bool) -> str:
         scene = diagnose.Scene(error)
         if steps:
             frame = steps[-1].frame
-            scene.line = steps[-1].place.source
+            scene.line = steps[-1].place.source if steps[-1].place else ""
             scene.names = {**frame.f_globals, **frame.f_locals} if frame else {}
             scene.definition = _definition(frame) if frame else ""
         kind = type(error)
         if kind.__module__.split(".")[0] == PACKAGE and isinstance(error, Exception):
-            told = "nothing turned it into an answer: which handler is for it, and does its class fit that handler?"
-            asked = "is this a case for it?"
-            return f"`{kind.__name__}` is an exception of your own; {told if unanswered else asked}"
+            told = "and nobody caught it: what turns this error of your own into an answer?"
+            asked = "an error of your own: is this a case for it?"
+            return f"{kind.__name__} was raised, {told if unanswered else asked}"
         return diagnose.hint_for(error, self._exercise, scene)
 
     def _is_planted(self, error: BaseException) -> bool:
