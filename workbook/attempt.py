@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
@@ -43,7 +44,7 @@ def attempt(course: Course, exercise: Exercise, app_dir: Path) -> Attempt:
     holes = set(_differing(given, solved))
     scopes = {name.rpartition(".")[0] for name in holes} - {""}
     others = _given(course, exercise.path)
-    if _is_own(mine, holes, scopes, others) or (_has_file(course, exercise) and not set(mine) <= set(others)):
+    if _is_own(mine, holes, scopes, others) or (_has_file(course, exercise) and _adds(mine, others)):
         return Attempt.MADE
     if all(mine.get(name) == solved[name] for name in holes & set(solved)):
         # a later exercise may begin with just this solution: its cell is no work of the learner's
@@ -91,6 +92,11 @@ def _differing(given: dict[str, str], solved: dict[str, str]) -> list[str]:
 def _has_file(course: Course, exercise: Exercise) -> bool:
     """Say whether a file is this exercise's alone, so that whatever the learner adds to it is for this exercise."""
     return all(one.path != exercise.path or one.id == exercise.id for one in course.exercises.values())
+
+
+def _adds(mine: dict[str, str], given: dict[str, set[str]]) -> bool:
+    """Say whether a file holds a function or a class that no notebook names: tests without the class, for instance."""
+    return any(name not in given and re.match(r"(Async)?(Function|Class)Def\(", text) for name, text in mine.items())
 
 
 def _has_own_work(course: Course, app_dir: Path) -> bool:

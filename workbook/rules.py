@@ -136,6 +136,7 @@ TABLE: tuple[tuple[str, str, str], ...] = (
     ("PydanticUserError", r"Unrecognized field_?\s?(\w+) function signature", "the {0}'s parameters do not fit: after `cls`, or `self`, comes the value"),
     ("PydanticUserError", r"`(\w+)` is not fully defined; you should define `(\w+)`", "the type `{1}` was not known when `{0}` was made: import it, or define it above"),
     ("PydanticUserError", r"must be defined for class|Error when building FieldInfo|duplicate|already defined|more than one", "something of this class is defined twice: keep one of the two"),
+    ("PydanticSchemaGenerationError", r"Unable to generate pydantic-core schema for FieldInfo\(", "`Field(...)` stands where the type belongs: the type comes after the colon, and `Field` behind `=`"),
     ("PydanticSchemaGenerationError", r"Unable to generate pydantic-core schema for <class '(?:[\w.]*\.)?(\w+)'>", "`{0}` is no type that Pydantic knows: is a schema meant, or `arbitrary_types_allowed`?"),
     ("PydanticUndefinedAnnotation", r"name '(\w+)' is not defined", "define or import `{0}` in this file: an annotation is read when the class is used"),
     ("TypeError", r"Unable to apply constraint '(max_digits|decimal_places)'", "`{0}` is a rule for `Decimal`: the value that arrives here is of another type. A validator's place in `Annotated` decides what arrives, and so does the annotated type"),

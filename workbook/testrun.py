@@ -216,7 +216,7 @@ def run_all(tasks: Sequence[Task], limit: float, at_once: int) -> list[Ran]:
                 selector.register(running[number].source, selectors.EVENT_READ, number)
             until = min(child.left for child in running.values())
             ready = {key.data for key, _ in selector.select(min(until, 1.0))}
-            excuse(sum(child.excuse() for child in running.values()) / max(1, at_once))
+            excuse(max(child.excuse() for child in running.values()))
             for number, child in list(running.items()):
                 late = child.left <= 0
                 if late or (number in ready and not child.read()):
@@ -251,6 +251,10 @@ class Teller:
 
     def __init__(self, emit: Emit, trail: Trail) -> None:
         self._emit, self._trail = emit, trail
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        """Format no tracebacks with their code: the faults are read from the exceptions."""
+        config.option.tbstyle = "native"
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Tell what could not be collected."""

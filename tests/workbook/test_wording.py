@@ -18,6 +18,7 @@ from workbook import wording
         "a UserCreate",
         "an Item",
         "an HTTPException",
+        "an HttpUrl",
         "a JWTError",
         "an OSError",
         "a str",
@@ -40,10 +41,18 @@ def test_numbers_have_their_plural() -> None:
     assert wording.shown("é") == '"é" (1 character, 2 bytes)'
 
 
-def test_none_says_by_itself_what_it_is() -> None:
-    """The kind stands in brackets after a value, but not after None."""
+def test_an_exception_is_told_in_one_line() -> None:
+    """The kind and the first line of the message; of validation errors the first of them, without files of this machine."""
+    assert wording.summary(KeyError("x")) == "KeyError: 'x'"
+    assert wording.summary(ValueError("\nfirst\nsecond")) == "ValueError: first"
+    assert wording.summary(ValueError()) == "ValueError"
+    error = ValueError('1 validation error:\n  {"msg": "bad"}\n  File "/tmp/app/x.py", line 3, in x\n  GET /x')
+    assert wording.summary(error) == 'ValueError: 1 validation error: {"msg": "bad"} GET /x'
+
+
+def test_a_kind_stands_in_brackets() -> None:
+    """The kind of a value is said with its article."""
     assert wording.kind_of(1) == " (an int)"
-    assert wording.kind_of(None) == ""
 
 
 def token(**claims: object) -> str:
