@@ -535,7 +535,7 @@ class TestReadOne:
         """A user who is not there is a 404 with a text"""
         reason = {
             "why": "a 500 says that the server is broken, and an empty 200 says that all is well",
-            "hint": "if the service returns None: raise HTTPException(status.HTTP_404_NOT_FOUND, ...)",
+            "hint": "None from the service means that there is no such user: an exception, with status and text, ends it there",
             "at": load("users.dependencies").valid_user_id,
         }
         for user_id in (987_654, MAX_ID):
@@ -1415,7 +1415,7 @@ class TestDelete:
         """Afterwards the user cannot be read, and cannot be deleted again"""
         reason = {
             "why": "a person who left would still be there",
-            "hint": "`await service.delete(user)`, with the user from UserById",
+            "hint": "the route awaits the delete of the service, with the user from UserById",
             "at": load("users.router").delete_user,
         }
         [user_id] = await add_users(load, api, "ada")

@@ -643,7 +643,7 @@ class TestOneBody:
             404,
             "not_found",
             why="a client needs two ways to read errors, and cannot tell this one from others by its code",
-            hint="in handle_http_exception: error_response(request, error.status_code, code, ...)",
+            hint="answer with error_response, which builds the one body; the code comes from CODES",
             at=http_handler,
         )
 
@@ -753,7 +753,7 @@ class TestOneBody:
             422,
             "validation_error",
             why="a client would have to read this error in another way than all others",
-            hint='error_response(request, 422, "validation_error", a text of yours, errors=public)',
+            hint="answer with error_response: the table names the code, and the list of faults is one more field",
             at=validation_handler,
         )
         entries = list_of_errors(body, validation_handler)
