@@ -1032,9 +1032,10 @@ class TestUnexpected:
         )
 
     async def test_nothing_leaks(self, api):
-        """The body shows nothing of the exception"""
+        """Neither body nor headers show anything of the exception"""
         answer = await visit_broken(api)
-        shown = [word for word in (SECRET, "RuntimeError", "Traceback", "postgresql") if word in answer.text]
+        said = f"{answer.text} {dict(answer.headers)}"
+        shown = [word for word in (SECRET, "RuntimeError", "Traceback", "postgresql") if word in said]
         expect.that(
             not shown and answer.status_code == 500,
             got=f"{answer.status_code} with {', '.join(shown)}",
