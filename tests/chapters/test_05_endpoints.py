@@ -535,7 +535,7 @@ class TestReadOne:
         """A user who is not there is a 404 with a text"""
         reason = {
             "why": "a 500 says that the server is broken, and an empty 200 says that all is well",
-            "hint": "None from the service means that nobody is there: an exception with status and text ends the request",
+            "hint": "None from the service means that nobody is there: end the request with an exception",
             "at": load("users.dependencies").valid_user_id,
         }
         for user_id in (987_654, MAX_ID):
