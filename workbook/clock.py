@@ -7,7 +7,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-PATIENCE = 3.0  # how many times its limit a process may take, while it gets no processor
+PATIENCE, LEAST = 3.0, 20.0  # how many times its limit, and how many seconds more, while it gets no processor
+BUSY = "the machine was busy, and left this check no time; run it again"
 _excused = 0.0
 
 
@@ -15,6 +16,11 @@ def excuse(seconds: float) -> None:
     """Count time in which others, for whom this process waits, got no processor, as such time of its own."""
     global _excused  # noqa: PLW0603 - one process, one clock
     _excused += seconds
+
+
+def longest(limit: float) -> float:
+    """Return the seconds on the wall that a process with this limit may take."""
+    return max(PATIENCE * limit, limit + LEAST)
 
 
 class MachineBusy(BaseException):
@@ -47,6 +53,11 @@ def _share() -> float:
     with suppress(AttributeError, OSError):
         return min(1.0, (os.cpu_count() or 1) / max(1.0, os.getloadavg()[0]))
     return 1.0
+
+
+def is_busy() -> bool:
+    """Say whether the machine has more than twice as much to do as it can."""
+    return _share() < 0.5
 
 
 class Stopwatch:
@@ -85,7 +96,7 @@ class Stopwatch:
     def left(self, limit: float) -> float:
         """Return the seconds that are left of a limit; 0 when it had them, or its patience is at an end."""
         passed = self.passed
-        return max(0.0, min(limit - (passed - self.missed), PATIENCE * limit - passed))
+        return max(0.0, min(limit - (passed - self.missed), longest(limit) - passed))
 
     def is_fair(self, limit: float) -> bool:
         """Say whether it had its time: all of it, or at least half of it at work."""

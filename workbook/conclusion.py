@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from workbook import clock
 from workbook.attempt import Attempt
+from workbook.clock import BUSY
 from workbook.job import LATE, Job
 from workbook.release import YOUR_CODE
 from workbook.report import signature
@@ -90,8 +92,11 @@ class Conclusion:
         ended = str(self._first("ended") or "")
         if not started:
             made.got = "not run: a criterion before it did not end"
-            if any(one.outcome is Outcome.LATE for one in self._results().values()):
+            if self._is_late():
                 made.outcome = Outcome.LATE
+        elif "out of time" in ended and clock.is_busy():
+            made.outcome, made.hint = Outcome.LATE, BUSY
+            made.got = f"{LATE} {count(self._first('total') or self.job.total, 'second')}"
         elif "out of time" in ended:
             made.got = f"{LATE} {count(self._first('total') or self.job.total, 'second')}"
             made.hint = "look for a loop or a wait that never ends"
@@ -99,6 +104,11 @@ class Conclusion:
             made.got = f"your code ended the whole process ({ended or 'no result'})"
             made.hint = "look for `os._exit`, `quit` or a crash: a server must live on"
         return made
+
+    def _is_late(self) -> bool:
+        """Say whether the run ended because a busy machine left it no time."""
+        told = any(one.outcome is Outcome.LATE for one in self._results().values())
+        return told or ("out of time" in str(self._first("ended")) and clock.is_busy())
 
     def _why_nothing(self) -> str:
         """Say why there is no check: what pytest or the process said at its end."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from workbook import diagnose, expect
+from workbook.clock import BUSY
 from workbook.hole import Hole
 from workbook.package import Package
 from workbook.slips import Slip, slips, unawaited
@@ -17,7 +18,6 @@ from workbook.trail import Trail
 from workbook.verdict import Criterion, Exchange, Fault, Location, Outcome
 from workbook.wording import shortened
 
-BUSY = "the machine was busy, and left this check no time; run it again"
 # what a check meets when the learner's code gave another kind of thing than it could expect
 OTHER_KIND = (AttributeError, TypeError, LookupError, ValueError)
 # raised and caught again by a check: these are slips wherever they rise
@@ -122,6 +122,10 @@ class Judge:
         if fault.hint or of_answer:
             made.hint = fault.hint or "begin with the exception: what does the line that it names need, and not get?"
             made.cause, made.trace, made.seen = fault.cause, fault.trace, True
+        forgotten = re.match(r"`([\w.]+)` was called without `await`", fault.summary)
+        slip = self._unawaited(forgotten[1]) if forgotten else None
+        if slip is not None and self.hole is not None:
+            made.hint, made.where = slip.hint, self.package.locate(str(self.package.folder / self.hole.path), slip.line)
 
     def _by_slip(self, made: Criterion) -> None:
         """Name a slip that can be seen in the exercise's own text, and keep the criterion's hint beside it."""

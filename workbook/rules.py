@@ -79,6 +79,7 @@ TABLE: tuple[tuple[str, str, str], ...] = (
     ("RuntimeError", r"asyncio\.run\(\) cannot be called|event loop is already running", "there is a running event loop already: `await` the coroutine in place of starting another one"),
     ("RuntimeError", r"attached to a different loop|bound to a different event loop", "this object was made in another event loop: make it where it is used, and not at the top of the module"),
     # -------------------------------------------------------------------------------------------------- the database
+    ("InterfaceError|ProgrammingError|StatementError", r"type 'coroutine' is not supported", AWAIT),
     ("InterfaceError|ProgrammingError|StatementError", r"type '(HttpUrl|AnyUrl|EmailStr|SecretStr|Url)' is not supported", "{an0} of Pydantic went to the database as it is: what dumps the schema in a form that JSON has gives a plain text"),
     ("InterfaceError|ProgrammingError|StatementError", r"type '(\w+)' is not supported", "a value of the type `{0}` went to the database as it is: turn it into a text, a number or a date first"),
     ("StatementError|ArgumentError", r"SQLite DateTime type only accepts Python datetime", "a column of times takes a `datetime`: is this a text or a number?"),

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from workbook import checks, expect
-from workbook.clock import MachineBusy, Stopwatch
+from workbook.clock import MachineBusy, Stopwatch, longest
 from workbook.job import LATE, Job
 from workbook.judge import Judge
 from workbook.package import Package
@@ -82,8 +82,9 @@ class Reporter:
             {"id": item.nodeid, "text": checks.criterion_text(item), "exercise": checks.id_of(item)} for item in items
         ]
         attempts = {id: str(state.attempt(id)) for id in {checks.id_of(item) for item in items}}
-        longest = max((checks.limit_of(item) or self._job.limit for item in items), default=0.0)
-        self._emit({"collected": found, "attempts": attempts, "total": max(self._job.total, 3 * longest)})
+        most = max((checks.limit_of(item) or self._job.limit for item in items), default=0.0)
+        total = max(self._job.total, 3 * most) + longest(most) - most  # one of them may have to wait for a busy machine
+        self._emit({"collected": found, "attempts": attempts, "total": total})
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Send a check file that cannot be collected: that is never the learner's fault."""

@@ -114,6 +114,13 @@ class Trail:
         return place.path == self._path or (self._path.endswith("/") and place.path.startswith(self._path))
 
     def _hint(self, error: BaseException, steps: list[Step], *, unanswered: bool) -> str:
+        """Return the hint; whatever goes wrong while one is looked for, the exception itself is told."""
+        try:
+            return self._looked_for(error, steps, unanswered=unanswered)
+        except Exception:  # an object of the learner's that cannot be looked at, or Python itself at its limits
+            return ""
+
+    def _looked_for(self, error: BaseException, steps: list[Step], *, unanswered: bool) -> str:
         scene = diagnose.Scene(error)
         if steps:
             frame = steps[-1].frame

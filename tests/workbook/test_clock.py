@@ -7,7 +7,7 @@ import os
 import pytest
 
 from workbook import clock
-from workbook.clock import PATIENCE, Stopwatch
+from workbook.clock import PATIENCE, Stopwatch, longest
 
 
 class Still(Stopwatch):
@@ -49,6 +49,7 @@ def test_only_the_time_that_it_had_counts(passed: float, missed: float, used: fl
     assert watch.left(10.0) == pytest.approx(left)
     assert watch.is_fair(10.0) is fair
     assert PATIENCE == 3
+    assert longest(1.0) == 21.0
 
 
 def test_a_loop_uses_time_and_a_quiet_watch_misses_none() -> None:

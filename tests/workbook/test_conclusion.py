@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from workbook import clock
 from workbook.conclusion import Conclusion, hints
 from workbook.job import Job
 from workbook.verdict import CheckReport, Criterion, Location, Outcome
@@ -80,6 +81,17 @@ def test_a_busy_machine_is_no_verdict_for_the_rest_either() -> None:
     assert report.outcome is Outcome.LATE
     assert {one.outcome for one in report.criteria} == {Outcome.LATE}
     assert report.hint == "run it again"
+
+
+@pytest.mark.parametrize(("busy", "outcome"), [(True, Outcome.LATE), (False, Outcome.RAISED)])
+def test_a_run_that_was_ended_is_a_verdict_on_a_quiet_machine(
+    monkeypatch: pytest.MonkeyPatch, busy: bool, outcome: Outcome
+) -> None:
+    """Checks that had to be ended from outside loop, or the machine had too much to do."""
+    monkeypatch.setattr(clock, "is_busy", lambda: busy)
+    report = concluded({"started": "0"}, {"ended": "out of time"}, collected=2)
+    assert {one.outcome for one in report.criteria} == {outcome}
+    assert report.criteria[0].got == "it did not end within 30 seconds"
 
 
 def test_a_wrong_answer_counts_although_the_machine_was_busy() -> None:

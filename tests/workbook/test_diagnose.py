@@ -249,6 +249,11 @@ CASES = [
         "connection.execute(table.insert().values(url=HttpUrl('http://a')))",
         "HttpUrl of Pydantic went to the database",
     ),
+    (
+        STORE,
+        "async def g(): pass\n    connection.execute(table.insert().values(url=g()))",
+        "put `await` before the call",
+    ),
     (STORE, "connection.execute(table.insert().values(id=3))", "no value for the column `url`"),
     (
         STORE,

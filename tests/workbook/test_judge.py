@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from workbook import expect
-from workbook.clock import MachineBusy
+from workbook.clock import BUSY, MachineBusy
 from workbook.hole import Hole
 from workbook.imported import forget
-from workbook.judge import BUSY, Judge
+from workbook.judge import Judge
 from workbook.package import Package
 from workbook.snapshot import Snapshot
 from workbook.verdict import Criterion, Exchange, Fault, Location, Outcome
@@ -162,6 +162,14 @@ def test_an_exception_brings_its_own_hint_and_line(verdict: Callable[..., Criter
         assert "what happens when it is empty?" in found.hint
         assert str(found.where) == "app/service.py:5  return items[0]"
         assert found.cause
+
+
+def test_a_forgotten_await_of_another_process_has_its_line(verdict: Callable[..., Criterion]) -> None:
+    """What a test run tells of a call without `await` is looked for in the exercise's file."""
+    fault = Fault(summary="`find` was called without `await`", hint="put `await` before the call")
+    found = verdict(wrong(fault=fault))
+    assert str(found.where) == "app/service.py:18  find()"
+    assert found.hint == "`find` was called without `await`: put `await` before the call"
 
 
 def test_a_slip_that_a_check_has_caught_is_seen(verdict: Callable[..., Criterion], service: ModuleType) -> None:

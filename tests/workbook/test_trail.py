@@ -98,6 +98,25 @@ def test_a_class_is_named_by_the_line_that_the_message_speaks_of(app: ModuleType
     assert "`Optional` is not imported in this file" in found.hint
 
 
+def test_an_object_that_cannot_be_looked_at_costs_only_the_hint(app: ModuleType) -> None:
+    """Whatever the learner's objects do while a hint is looked for, the exception is told."""
+
+    class Odd:
+        def __getattr__(self, name: str) -> None:
+            raise RuntimeError(name) from None
+
+        def __dir__(self) -> list[str]:
+            raise SystemError
+
+    found = fault(app, lambda: app.Service().call(Odd()))
+    assert found.summary.startswith("TypeError")
+    error = AttributeError("no such thing", name="x", obj=Odd())
+    assert (
+        fault(app, lambda: app.Service().call(lambda: (_ for _ in ()).throw(error))).summary
+        == "AttributeError: no such thing"
+    )
+
+
 def test_an_error_of_the_learners_own_is_called_so(app: ModuleType) -> None:
     """An exception class of the package has its own hint, after a request and without one."""
     assert fault(app, app.lose).hint == "Lost was raised, an error of your own: is this a case for it?"
