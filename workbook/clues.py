@@ -152,7 +152,7 @@ def no_field(scene: Scene) -> str:
         return ""
     arguments = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
     for one in arguments:
-        if one.annotation is not None and found[1] in ast.unparse(one.annotation):
+        if one.annotation is not None and re.search(rf"\b{found[1]}\b", ast.unparse(one.annotation)):
             return (
                 f"`{found[1]}` is no Pydantic type: for the parameter `{one.arg}`, `Depends` tells FastAPI to make it"
             )

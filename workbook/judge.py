@@ -155,7 +155,7 @@ class Judge:
         short = name.rpartition(".")[2]
         if slip is not None and self.hole is not None:
             made.hint, made.where = slip.hint, self.package.locate(str(self.package.folder / self.hole.path), slip.line)
-        elif self.hole is not None and re.search(rf"\basync def {short}\b", self.hole.text(self.package)):
+        elif self.hole is not None and _defines(self.hole.text(self.package), name):
             made.hint = f"`{short}` is `async`, and what calls it does not await it: is a plain `def` asked for here?"
         elif name:
             made.hint = f"`{name}` was called without `await`: put `await` before the call"
@@ -207,6 +207,14 @@ class Judge:
     def _app_raised(self) -> bool:
         """Say whether the newest request ended in an exception: what a route returned can be at fault, too."""
         return bool(self.exchanges) and self.exchanges[-1].status is None
+
+
+def _defines(text: str, name: str) -> bool:
+    """Say whether a text defines this coroutine: a method of another class may have the same name, as `__call__`."""
+    owner, _, short = name.rpartition(".")
+    owner = owner.rpartition(".")[2]
+    mine = owner in ("", "<locals>") or re.search(rf"\bclass {re.escape(owner)}\b", text) is not None
+    return mine and re.search(rf"\basync def {short}\b", text) is not None
 
 
 def _told(context: BaseException | None) -> BaseException | None:

@@ -415,10 +415,14 @@ def quiet():
 
 
 class Watched:
-    """An app that remembers the newest exception that nobody handled, or that a handler of last resort has logged."""
+    """An app that remembers the newest exception that nobody handled, or that a handler of last resort has logged.
+
+    `alone` says that an answer depends on its request alone; a check that stores rows or breaks something sets it to
+    False, and then no request is offered for replay, except one that is malformed on any app.
+    """
 
     def __init__(self, app):
-        self.app, self.error = app, None
+        self.app, self.error, self.alone = app, None, True
 
     async def __call__(self, scope, receive, send):
         """Pass a request on."""
@@ -442,6 +446,10 @@ class Watched:
         if response.status_code == 500 and self.error is not None and exchange is not None:
             exchange.response_body = diagnose.summary(self.error) + self._place()
         self.error = None  # it may hold a coroutine that lacks its `await`: the engine looks for that when it is gone
+        if exchange is not None:
+            exchange.replay = exchange.replay and (self.alone or response.status_code == 422)
+        if response.is_success and response.request.method != "GET":
+            self.alone = False
 
     def _place(self):
         frames = [frame for frame in traceback.extract_tb(self.error.__traceback__) if "/app/" in frame.filename]
@@ -474,7 +482,7 @@ async def running(load, connect, database_url="sqlite+aiosqlite://", **values):
             app.router.lifespan_context(app),
             connect(watched, raise_app_exceptions=False, lifespan=False) as client,
         ):
-            client.app, client.sessions = app, app.state.session_factory
+            client.app, client.sessions, client.watched = app, app.state.session_factory, watched
             client.event_hooks["response"].append(watched.tell)
             yield client
     finally:
