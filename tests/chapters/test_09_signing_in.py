@@ -1,12 +1,9 @@
 """Checks of chapter 09: signing up, signing in, staying signed in, signing out."""
 
 import asyncio
-import functools
 import logging
-import sys
 from contextlib import contextmanager
 from datetime import timedelta
-from operator import attrgetter
 from typing import Annotated
 
 import bcrypt
@@ -165,35 +162,6 @@ def refused_grant(answer, **reason):
     not_stored(answer)
 
 
-def route_at(path):
-    """Return what finds a route's function in the router of sign-in; its name is free."""
-    return lambda module: next((one.endpoint for one in module.router.routes if one.path.endswith(path)), None)
-
-
-def of_exercise(module, find):
-    """Name the exercise's function in every failure of a class that names no line: the route may be given code."""
-
-    def placed(test):
-        @functools.wraps(test)
-        async def run(*args, **kwargs):
-            try:
-                await test(*args, **kwargs)
-            except expect.Wrong as wrong:
-                if wrong.at is None and wrong.error is None and f"app.{module}" in sys.modules:
-                    wrong.at = find(sys.modules[f"app.{module}"])
-                raise
-
-        return run
-
-    def decorate(cls):
-        for key, value in list(vars(cls).items()):
-            if key.startswith("test_"):
-                setattr(cls, key, placed(value))
-        return cls
-
-    return decorate
-
-
 @contextmanager
 def with_token(kind):
     """Say in a failure which token the request carried: its text says nothing to a person."""
@@ -234,7 +202,6 @@ def welcomes():
 
 
 @exercise("9.1")
-@of_exercise("auth.router", route_at("/register"))
 class TestRegister:
     async def test_signed_up_and_signed_in(self, load, visitor):
         """Signing up answers 201 with both tokens and the user"""
@@ -411,7 +378,6 @@ def by_service(name):
 
 
 @exercise("9.2")
-@of_exercise("auth.router", route_at("/login"))
 class TestLoginForm:
     async def test_the_form_signs_in(self, load, visitor, people):
         """The form with user name and password answers 200 with a pair of tokens"""
@@ -584,7 +550,6 @@ def runs(monkeypatch):
 
 
 @exercise("9.3")
-@of_exercise("auth.service", attrgetter("AuthService.login"))
 class TestCredentials:
     async def test_unknown_and_wrong_look_alike(self, visitor, people):
         """An unknown name and a wrong password get the same 401, with challenge, invalid_grant and no-store"""
@@ -766,7 +731,6 @@ class TestCredentials:
 
 
 @exercise("9.4")
-@of_exercise("auth.dependencies", attrgetter("get_current_user"))
 class TestCurrentUser:
     @pytest.fixture
     def turned_away(self, load):
@@ -928,7 +892,7 @@ class TestCurrentUser:
             await me(visitor, token)
         endings.none(did="GET /api/v1/users/me")
 
-    async def test_the_authorize_button(self, visitor):
+    async def test_the_authorize_button(self, load, visitor):
         """The Authorize button of /docs sends its form to /api/v1/auth/login"""
         document = fields(await visitor.get(f"{API}/openapi.json"))
         schemes = document.get("components", {}).get("securitySchemes", {})
@@ -938,7 +902,8 @@ class TestCurrentUser:
             ["/api/v1/auth/login"],
             did="tokenUrl of the security schemes in openapi.json",
             why="the button would send the password to an address that does not exist",
-            hint='oauth2_scheme = OAuth2PasswordBearer(tokenUrl="/api/v1/auth/login")',
+            hint="the whole path of the log-in route, from the first slash on, as openapi.json lists it",
+            at=(load("auth.dependencies"), "oauth2_scheme"),
         )
         paths = document.get("paths", {})
         expect.that(
@@ -963,7 +928,6 @@ class TestCurrentUser:
 
 
 @exercise("9.5")
-@of_exercise("auth.dependencies", attrgetter("get_current_active_user"))
 class TestActiveUser:
     async def test_switched_off_with_a_fresh_token(self, visitor, people):
         """A user who is switched off is refused at once with 400 and inactive_user, though the token is fresh"""
@@ -1072,7 +1036,6 @@ async def signed_in(client, people, name="ada"):
 
 
 @exercise("9.6")
-@of_exercise("auth.service", attrgetter("AuthService.refresh"))
 class TestRefresh:
     async def test_a_new_pair(self, load, visitor, people):
         """A refresh token brings a new pair; the new access token opens /users/me"""
@@ -1345,7 +1308,6 @@ class Probe:
 
 
 @exercise("9.7")
-@of_exercise("db.session", attrgetter("get_session"))
 class TestReuse:
     async def test_the_newest_token_is_worthless(self, visitor, people, load):
         """When a spent token comes again, the newest token of the same session is refused, too"""
@@ -1462,7 +1424,6 @@ class TestReuse:
 
 
 @exercise("9.8")
-@of_exercise("auth.service", attrgetter("AuthService.logout"))
 class TestLogout:
     async def test_the_session_ends(self, visitor, people):
         """Signing out is 204 without a body; the refresh token is worthless afterwards"""
