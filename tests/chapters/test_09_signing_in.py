@@ -62,6 +62,22 @@ def crashed(answer):
     return str(exchange.response_body) if answer.status_code == 500 and exchange is not None else ""
 
 
+def not_crashed(answer, part, *, at, why, hint, expected="an answer"):
+    """Expect that no unexpected error says `part`: it rose far from the mistake, which is in `at`."""
+    if part in crashed(answer):
+        exchange = answer.extensions.get("workbook.exchange")
+        raise expect.Wrong(
+            did=exchange.request_line,
+            got=f"500: {crashed(answer)[:160]}",
+            expected=expected,
+            why=why,
+            hint=hint,
+            at=at,
+            exchange=exchange,
+            sure=True,
+        )
+
+
 def bad_tokens(people, user_id, kind):
     """Return tokens that prove nothing, each by a word for it: rubbish, one that is forged, one that has expired."""
     return {
@@ -602,14 +618,18 @@ class TestCredentials:
                 else "call verify_password once, for everybody",
             )
 
-    async def test_the_right_password_signs_in(self, visitor, people):
+    async def test_the_right_password_signs_in(self, load, visitor, people):
         """The right password still signs in"""
         ada = await people.add("ada")
         answer = await login(visitor, "ada")
-        hint = "return await self._start_session(user)"
-        if "IntegrityError" in crashed(answer):
-            hint = "the second value is None when the old hash is good: `if new_hash:`"
-        pair = pair_of(answer, why="nobody could sign in", hint=hint)
+        not_crashed(
+            answer,
+            "NOT NULL constraint failed: users.hashed_password",
+            at=load("auth.service").AuthService.login,
+            why="nobody whose hash is good could sign in",
+            hint="the second value of verify_password is None when the old hash is good: store it only when it is one",
+        )
+        pair = pair_of(answer, why="nobody could sign in", hint="the last line starts the session of this user")
         expect.equal(pair["user"].get("id"), ada.id, did="user.id", hint="start the session of this user")
 
     async def test_switched_off(self, load, visitor, people):
@@ -730,6 +750,18 @@ class TestCredentials:
 # ---------------------------------------------------------------------------------------------------------------- 9.4
 
 
+def nobody_returned(answer, function):
+    """Expect that a dependency returns its user."""
+    not_crashed(
+        answer,
+        "'input': None",
+        at=function,
+        why="the route gets None in place of the user",
+        hint=f"`{function.__name__}` ends without a `return`: return the user",
+        expected="200 OK",
+    )
+
+
 @exercise("9.4")
 class TestCurrentUser:
     @pytest.fixture
@@ -754,7 +786,7 @@ class TestCurrentUser:
 
         return check
 
-    async def test_an_access_token_is_its_user(self, visitor, people):
+    async def test_an_access_token_is_its_user(self, load, visitor, people):
         """A good access token opens /users/me, and it is you"""
         await people.add("bob")
         ada = await people.add("ada")
@@ -767,6 +799,7 @@ class TestCurrentUser:
             why="every client sends the token in the header Authorization",
             hint="let OAuth2PasswordBearer read the header: `token: Annotated[str, Depends(oauth2_scheme)]`",
         )
+        nobody_returned(answer, load("auth.dependencies").get_current_user)
         expect.status(
             answer,
             200,
@@ -929,15 +962,12 @@ class TestCurrentUser:
 
 @exercise("9.5")
 class TestActiveUser:
-    async def test_switched_off_with_a_fresh_token(self, visitor, people):
+    async def test_switched_off_with_a_fresh_token(self, load, visitor, people):
         """A user who is switched off is refused at once with 400 and inactive_user, though the token is fresh"""
         ada = await people.add("ada")
-        expect.status(
-            await me(visitor, people.token(ada.id)),
-            200,
-            why="nobody could use the API",
-            hint="an active user may pass: return the user",
-        )
+        answer = await me(visitor, people.token(ada.id))
+        nobody_returned(answer, load("auth.dependencies").get_current_active_user)
+        expect.status(answer, 200, why="nobody could use the API", hint="an active user may pass: return the user")
         await people.change(ada, is_active=False)
         answer = await visitor.get(f"{API}/users/me", headers=ada.headers)
         expect.that(
@@ -970,11 +1000,13 @@ class TestActiveUser:
                 hint="ask user.is_active, and nothing else",
             )
 
-    async def test_an_active_user_passes(self, visitor, people):
+    async def test_an_active_user_passes(self, load, visitor, people):
         """An active user passes; one who is switched on again does too"""
         ada = await people.add("ada", is_active=False)
+        await visitor.get(f"{API}/users/me", headers=ada.headers)
         await people.change(ada, is_active=True)
         answer = await visitor.get(f"{API}/users/me", headers=ada.headers)
+        nobody_returned(answer, load("auth.dependencies").get_current_active_user)
         expect.status(
             answer,
             200,
@@ -1307,6 +1339,18 @@ class Probe:
             return answer, await crud.get_by_email(session, f"{ending}@example.com") is not None
 
 
+def not_swallowed(answer, load):
+    """Expect that get_session raises again what it caught; FastAPI has no answer otherwise."""
+    not_crashed(
+        answer,
+        "UnboundLocalError",
+        at=load("db.session").get_session,
+        why="the exception was caught and is lost, so nobody knows what to answer",
+        hint="what is caught must be raised again: a bare `raise` at the end of the except block",
+        expected="the answer of the error that the route raised",
+    )
+
+
 @exercise("9.7")
 class TestReuse:
     async def test_the_newest_token_is_worthless(self, visitor, people, load):
@@ -1315,7 +1359,9 @@ class TestReuse:
         thief = pair_of(await refresh(visitor, stolen), hint="write exercise 9.6 first")["refresh_token"]
         sent, engine = [], visitor.sessions.kw["bind"].sync_engine
         event.listen(engine, "before_cursor_execute", lambda *args: sent.append(args[2]))
-        refused_grant(await refresh(visitor, stolen), hint="raise the error again after the commit: a bare `raise`")
+        answer = await refresh(visitor, stolen)
+        not_swallowed(answer, load)
+        refused_grant(answer, hint="raise the error again after the commit: a bare `raise`")
         deleted = any(text.startswith("DELETE FROM login_sessions") for text in sent)
         answer = await refresh(visitor, thief)
         if answer.status_code == 200:
@@ -1353,6 +1399,7 @@ class TestReuse:
         probe = Probe(load, visitor)
         for ending in ("kept", "again"):
             answer, saved = await probe.ask(ending)
+            not_swallowed(answer, load)
             expect.status(
                 answer,
                 400,
@@ -1379,6 +1426,7 @@ class TestReuse:
             ("other", 500, "a RuntimeError"),
         ):
             answer, saved = await probe.ask(ending)
+            not_swallowed(answer, load)
             expect.status(
                 answer,
                 status,
