@@ -440,7 +440,7 @@ class TestLoginForm:
             await visitor.post(f"{API}/auth/login", data=form, headers=headers),
             200,
             why="nobody could sign in on the docs page",
-            hint="take `form: Annotated[OAuth2PasswordRequestForm, Depends()]`: it knows these fields",
+            hint="take the form object of the small app in the text: it knows these fields",
         )
 
     async def test_a_wrong_password_is_refused(self, load, visitor, people):
@@ -529,7 +529,7 @@ class TestLoginForm:
                 await visitor.post(path, **request),
                 422,
                 why="a password in the address stands in every log on its way; two languages are two doors to guard",
-                hint="one parameter `form: Annotated[OAuth2PasswordRequestForm, Depends()]`, and no other way in",
+                hint="one parameter, which reads the form, and no other way in",
             )
 
     async def test_the_document_shows_a_form(self, visitor):
@@ -542,7 +542,7 @@ class TestLoginForm:
             ["application/x-www-form-urlencoded"],
             did="the content types of POST /auth/login in openapi.json",
             why="clients that are made from the document would send the wrong thing",
-            hint="take `form: Annotated[OAuth2PasswordRequestForm, Depends()]`",
+            hint="take the form object of the small app in the text",
         )
 
 
@@ -576,7 +576,7 @@ class TestCredentials:
                 answer,
                 401,
                 why="a stranger reads from the answer who has an account",
-                hint="raise InvalidCredentials for both: `if user is None or not valid:`",
+                hint="one exception for both: InvalidCredentials, after the comparison",
             )
             refused_grant(answer)
         wrong, unknown = ({**fields(answer), "request_id": ""} for answer in answers)
@@ -804,7 +804,7 @@ class TestCurrentUser:
             answer,
             200,
             why="nobody who is signed in could use the API",
-            hint="tokens.read(token, TokenType.ACCESS), then user_crud.get(session, claims.sub), then return the user",
+            hint="the three bullets of the exercise, in their order: claims, user, return",
         )
         expect.equal(fields(answer).get("id"), ada.id, did="id of /users/me", hint="the user's id is claims.sub")
 
@@ -827,7 +827,7 @@ class TestCurrentUser:
                 answer,
                 kind,
                 why="a bad token must send the client to the log-in; a 500 looks like our failure",
-                hint="`except InvalidToken as error: raise InvalidAccessToken from error`",
+                hint="what `tokens.read` raises for a bad token must become an InvalidAccessToken",
             )
             has_error(
                 load,
@@ -862,7 +862,7 @@ class TestCurrentUser:
                 answer,
                 kind,
                 why="a deleted user would still be let in, or the answer would be a 500",
-                hint="ask user_crud.get, which hides deleted users; `if user is None: raise InvalidAccessToken`",
+                hint="ask user_crud.get, which hides deleted users, and look at what it returned before you go on",
             )
             has_error(
                 load,
@@ -976,7 +976,7 @@ class TestActiveUser:
             got="200 OK: she is switched off, and passes",
             expected="400 Bad Request",
             why="whoever an admin locks out goes on for up to 30 minutes",
-            hint="`if not user.is_active: raise InactiveUser`, above the return",
+            hint="one question about user.is_active before the user is returned, and an exception that is really raised",
         )
         why = "the token is good, so signing in again does not help: a client must tell this apart from a 401"
         expect.status(answer, 400, why=why, hint="raise InactiveUser: it has the status and the code")
@@ -1076,7 +1076,7 @@ class TestRefresh:
         new = pair_of(
             answer,
             why="after 30 minutes everybody would have to type the password again",
-            hint="follow the five steps; the last one is `return self._pair(user, claims.sid, jti, expires)`",
+            hint="follow the five steps; the last one returns a pair of the same session",
         )
         not_stored(answer)
         expect.that(
@@ -1481,7 +1481,7 @@ class TestLogout:
         refused_grant(
             await refresh(visitor, token),
             why="whoever signs out on a shared computer is still signed in there",
-            hint="`await login_session_crud.end(self.session, claims.sid, claims.sub)`",
+            hint="you have a query that ends one session: it needs the ids that the claims hold",
         )
 
     async def test_a_spent_token_ends_it_too(self, visitor, people):
