@@ -976,7 +976,7 @@ class TestActiveUser:
             got="200 OK: she is switched off, and passes",
             expected="400 Bad Request",
             why="whoever an admin locks out goes on for up to 30 minutes",
-            hint="one question about user.is_active before the user is returned, and an exception that is really raised",
+            hint="one question about user.is_active before the user is returned, and a `raise` of the exception",
         )
         why = "the token is good, so signing in again does not help: a client must tell this apart from a 401"
         expect.status(answer, 400, why=why, hint="raise InactiveUser: it has the status and the code")
