@@ -233,7 +233,7 @@ def claims_in(security, token):
 class TestCreate:
     def test_the_signature(self, security):
         """A token has the header {"alg": "HS256", "typ": "JWT"}, and a signature that fits the key"""
-        for key in (KEY, KEY[::-1]):
+        for key in (KEY, KEY[::-1], f" {KEY} ", "   "):
             token = create(security, key=key)
             header, _ = parts_of(token, "create_token(…)", security.create_token)
             at = security.create_token
