@@ -175,7 +175,7 @@ def accepts(security, token, what="a good token", *, kind="access", hint="", sub
     expect.that(
         isinstance(found, security.TokenClaims),
         did=did,
-        got=f"it returned {'None' if found is None else 'a ' + type(found).__name__}",
+        got=f"it returned {'None' if found is None else expect.with_article(type(found).__name__)}",
         expected="a TokenClaims",
         why=why,
         hint="return the object that TokenClaims.model_validate makes",
@@ -377,6 +377,21 @@ class TestDecode:
         tokens["a token signed with the empty key"] = forge(key="")
         for what, token in tokens.items():
             refuses(security, token, what, why=ANYBODY, hint=hint)
+        why = "a text that was changed after the signing counts as signed"
+        refuses(security, f" {forge()}", "a good token behind a blank", why=why, hint="read the token as it came")
+
+    def test_each_time_anew(self, security):
+        """A token that was good a moment ago is refused with another key"""
+        token = forge()
+        accepts(security, token)
+        refuses(
+            security,
+            token,
+            "a token that was good a moment ago",
+            why="the key was changed, and the stolen tokens go on",
+            hint="remember nothing between two calls: check the signature and the clock each time",
+            key=KEY[::-1],
+        )
 
     def test_algorithms(self, security):
         """Another algorithm is refused, even when the token is signed with your key; `none` in every spelling too"""
