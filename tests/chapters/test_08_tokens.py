@@ -590,6 +590,16 @@ class TestForgeries:
         hint = "python-jose takes an empty key; ask `if not key` first"
         why = "an app that lost its key would believe everybody"
         refuses(security, forge(key=""), "a token signed with the empty key", key="", why=why, hint=hint)
+        found = outcome(security, forge(key="   "), "a good token", "access", "   ")
+        expect.that(
+            found is not REFUSED and found is not None,
+            did="decode_token(a token signed with a key of three blanks, the same key, …)",
+            got="InvalidToken",
+            expected="the claims of the token",
+            why="settings say which keys are weak; here a token that was signed with a key must be read with it",
+            hint="only the empty key is no key: ask about the key as it is",
+            at=security.decode_token,
+        )
         refuses(security, forge(), "a good token", key="", why=why, hint=hint)
 
     def test_rubbish(self, security):
