@@ -628,6 +628,7 @@ class TestForgeries:
 
 STRONG = (
     KEY,
+    "abcdeABCDE" * 4,
     " 0123456789 and 20 more of them ",
     "abcdefghij" + "a" * 22,
     "äöüßéèêñçø" + "ä" * 6,
@@ -644,6 +645,7 @@ WEAK = (
     ("a" * 64, "10 different"),
     ("abcdefghi" * 8, "10 different"),
     ("ä" * 40, "10 different"),
+    ("äöüßéèêñç" * 4, "10 different"),
     ("please-change-this-key-0123456789", "placeholder"),
     ("PLEASE-CHANGE-THIS-KEY-0123456789", "placeholder"),
     ("an-Example-key-for-the-tutorial-0123456789", "placeholder"),
