@@ -830,6 +830,7 @@ def read_by(partner, name, token, what, expected="None"):
             else "decode_token returns a TokenClaims, an object with attributes: look at the line that raised",
             at=function,
             error=error,
+            sure=expected == "None",
         ) from None
 
 
