@@ -1,20 +1,32 @@
 """Checks of chapter 10: who may do what. Everything is asked over HTTP, by people with different rights."""
 
+import inspect
+import logging
 import re
+import sqlite3
+import sys
+import traceback
 from contextlib import contextmanager
 from decimal import Decimal
+from types import SimpleNamespace, TracebackType
 
 import pytest
 from fastapi import Depends
-from sqlalchemy import event
+from sqlalchemy import event, insert
+from sqlalchemy.exc import OperationalError
+from starlette.exceptions import HTTPException
 
-from workbook import expect
+from workbook import diagnose, expect
 from workbook.checks import exercise
 
 API = "/api/v1"
+METHODS = ("GET", "POST", "PATCH", "DELETE")
 NOWHERE = 987
+MANY = 101  # one more than get_multi gives at once
 PEN = {"title": "Pen", "price": "1.50"}
 CAN_BE_GUESSED = "ids are small numbers: a stranger would find out which ones exist"
+A_500 = "the one who asks did nothing wrong, and gets no answer"
+FAILING = "a broken database is no mistake of the one who asks: only a 500 says so, and somebody repairs it"
 # what an unexpected error says, and the mistake that is behind it
 CRASHES = (
     (
@@ -45,26 +57,241 @@ CRASHES = (
             "hint": "after a `yield` the code goes on: end the branch of users who are no admins there",
         },
     ),
+    (
+        r'"(Item\w+)" object has no field "owner_id"',
+        {"hint": "{0} has no owner_id, on purpose; hand the owner to `create` beside `data`, as a value of its own"},
+    ),
+    (
+        r"NOT NULL constraint failed: items.owner_id",
+        {"hint": "nobody has said whose item it is: item_crud.create takes further values by name, beside `data`"},
+    ),
+    (
+        r"ResponseValidationError.*'input': None",
+        {"hint": "the route got None in place of a row: the function comes to its end without a `return`"},
+    ),
+    (
+        r"got multiple values for keyword argument 'owner_id'",
+        {"hint": "the owner comes twice, from the body and from your code: a client must not say it, so no schema has it"},
+    ),
+    (
+        r"(?:for WHERE/HAVING role expected|WHERE/HAVING role expected), got \[",
+        {"hint": "one of the conditions is a whole list: a star in front of it unpacks it into the list around it"},
+    ),
+    (
+        r"argument after \* must be an iterable, not NoneType",
+        {"hint": "`where` is None here: `append` changes the list that it is called on, and returns nothing"},
+    ),
+    (
+        r"argument after \* must be an iterable, not (?:method|function)",
+        {"hint": "`where` is a method, not a list: brackets call it"},
+    ),
+    (
+        r"argument after \* must be an iterable|'(?:BinaryExpression|BooleanClauseList|True_)' object is not iterable"
+        r"|Boolean value of this clause is not defined",
+        {"hint": "a condition stands where a list of conditions is needed, or Python's `and`, `or`, `not` stand around it"},
+    ),
+    (
+        r"list index out of range",
+        {"hint": "the list is empty, because nothing was found: look first, and raise when there is nothing"},
+    ),
+    (
+        r"String value expected when autoescape=True",
+        {"hint": "there is no search text here: `page.q` is None, and then there is no condition for it"},
+    ),
+    (
+        r"'(\w+)' object has no attribute '_sa_instance_state'",
+        {"hint": "a {0} stands where a row is needed: a relationship takes objects, a column with `_id` takes the id"},
+    ),
+    (
+        r"MissingGreenlet|is not available due to lazy='raise'|lazy load operation of attribute",
+        {"hint": "compare ids: `owner_id` is a column of the row, `owner` would have to be loaded first"},
+    ),
 )
+
+
+class Heard(logging.Filter):
+    """What went on while requests were answered: an exception that nobody handled, and the learner's HTTPExceptions.
+
+    The app logs an unexpected error (chapter 06), and only its log record still has the exception.
+    `file` is the exercise's, `blame` its functions, by the method of the request.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.crash, self.http, self.file, self.blame = None, [], "", {}
+
+    def filter(self, record):
+        """Remember the exception of a record; let every record pass."""
+        if record.exc_info and record.exc_info[1] is not None:
+            self.crash = record.exc_info[1]
+        return True
+
+    def note(self, error):
+        """Remember an HTTPException that a rule of the learner's made, with its line."""
+        frame = sys._getframe(2)
+        while frame is not None and "/app/" not in frame.f_code.co_filename:
+            frame = frame.f_back
+        if frame is not None and re.search(r"/app/(?:users|items)/", frame.f_code.co_filename):
+            place = TracebackType(None, frame, frame.f_lasti, frame.f_lineno)
+            self.http.append((error.status_code, Exception().with_traceback(place)))
+
+    def clear(self):
+        """Begin anew."""
+        self.crash, self.http = None, []
+
+
+HEARD = Heard()
+
+
+@pytest.fixture(autouse=True)
+def _heard(monkeypatch):
+    """Listen while a check runs."""
+    build, logger = HTTPException.__init__, logging.getLogger("app.core.middleware")
+
+    def note(error, *arguments, **named):
+        build(error, *arguments, **named)
+        HEARD.note(error)
+
+    monkeypatch.setattr(HTTPException, "__init__", note)
+    logger.addFilter(HEARD)
+    yield
+    logger.removeFilter(HEARD)
+    HEARD.clear()
+    HEARD.file, HEARD.blame = "", {}
 
 
 async def ask(client, person, method, path, **json):
     """Send a request as a person, or as a stranger (None)."""
+    HEARD.clear()
     body = {"json": json} if method in {"POST", "PATCH"} else {}
     headers = person.headers if person else {}
     answer = await client.request(method, f"{API}{path}", headers=headers, **body)
     name_the_crash(answer)
+    no_http_in_the_rules(answer)
     return answer
 
 
+def lines_of(error):
+    """Return an exception with the learner's lines only, the last one in the exercise's file, or None.
+
+    What the frames hold is let go: it would keep a coroutine that lacks its `await` alive.
+    """
+    traceback.clear_frames(error.__traceback__)
+    steps, step = [], error.__traceback__
+    while step is not None:
+        steps.append(step)
+        step = step.tb_next
+    mine = [one for one in steps if one.tb_frame.f_code.co_filename.endswith(f"/app/{HEARD.file}")]
+    if not mine:
+        return None
+    last = mine[-1]
+    return Exception().with_traceback(TracebackType(None, last.tb_frame, last.tb_lasti, last.tb_lineno))
+
+
 def name_the_crash(answer):
-    """Say what is behind an unexpected error, where it is one of those that are known."""
-    exchange = answer.extensions.get("workbook.exchange")
-    if answer.status_code == 500 and exchange is not None:
-        for pattern, said in CRASHES:
-            if found := re.search(pattern, str(exchange.response_body)):
-                texts = {name: text.format(*found.groups()) for name, text in said.items()}
-                raise expect.Wrong(did=exchange.request_line, exchange=exchange, **texts)
+    """Say which exception is behind an unexpected error, where it rose, and what to do about it."""
+    exchange, error = answer.extensions.get("workbook.exchange"), HEARD.crash
+    HEARD.crash = None
+    if answer.status_code != 500 or exchange is None:
+        return
+    told = f"{diagnose.summary(error)} " if error is not None else ""
+    texts = {
+        "got": exchange.answer_line,
+        "expected": "an answer of the app: a request that can be answered, or refused, is no 500",
+        "why": A_500,
+        "hint": diagnose.hint_for(error) if error is not None else "",
+    }
+    for pattern, said in CRASHES:
+        if found := re.search(pattern, f"{told}{exchange.response_body}"):
+            texts |= {name: text.format(*found.groups()) for name, text in said.items()}
+            break
+    texts["hint"] = texts["hint"] or "read the exception together with the line that it names"
+    raise expect.Wrong(
+        did=exchange.request_line,
+        exchange=exchange,
+        error=lines_of(error) if error is not None else None,
+        at=HEARD.blame.get(answer.request.method),
+        **texts,
+    )
+
+
+def no_http_in_the_rules(answer):
+    """Expect that no rule of the learner's made an HTTPException, which chapter 06 has replaced."""
+    for status, place in HEARD.http:
+        raise expect.Wrong(
+            did=answer.extensions["workbook.exchange"].request_line,
+            got=f"an HTTPException with the status {status}",
+            expected="one of the app's own errors, a DomainError (chapter 06)",
+            why="its code and its text stand in one class; an HTTPException repeats them wherever it is raised",
+            hint="the text of the exercise names the class to raise, and its cell imports it already",
+            exchange=answer.extensions["workbook.exchange"],
+            error=place,
+        )
+
+
+def blame_the_items(load):
+    """Return the methods of the learner's ItemService, by name, and let a 500 name the one that was asked."""
+    made = load("items.service").ItemService
+    names = ("get", "create", "update", "delete")
+    methods = {name: getattr(made, name, made) for name in (*names, "visible", "get_page")}
+    HEARD.file, HEARD.blame = "items/service.py", dict(zip(METHODS, (methods[name] for name in names), strict=True))
+    return SimpleNamespace(**methods)
+
+
+@contextmanager
+def failing(client, table):
+    """Let every statement about one table fail: the one who asks is still found in another."""
+
+    def fail(_connection, _cursor, statement, _parameters, _context, _many):
+        if re.search(rf"\b{table}\b", statement):
+            raise OperationalError(statement, {}, sqlite3.OperationalError("disk I/O error"))
+
+    event.listen(engine_of(client), "before_cursor_execute", fail)
+    try:
+        yield
+    finally:
+        event.remove(engine_of(client), "before_cursor_execute", fail)
+
+
+async def is_500(client, person, method, path, *, at, **json):
+    """Expect that a failing database is a 500, and nothing that blames the one who asks."""
+    body = {"json": json} if method in {"POST", "PATCH"} else {}
+    answer = await client.request(method, f"{API}{path}", headers=person.headers, **body)
+    HEARD.clear()
+    expect.status(
+        answer,
+        500,
+        why=FAILING,
+        hint="an `except` catches too much here: name the one error that you expect, or catch nothing",
+        at=at,
+    )
+
+
+async def only_who_may_sign_in(client, people, method, path, **json):
+    """Expect 400 for an admin who is switched off, and 401 for one who is deleted."""
+    now = people._load("db.base").utc_now()
+    root = await people.admin("asleep")
+    hint = "let `CurrentUser` say who is asking: it turns away who is switched off or deleted"
+    for change, status in (({"is_active": False}, 400), ({"deleted_at": now}, 401)):
+        await people.change(root, **change)
+        answer = await ask(client, root, method, path, **json)
+        why = "who was dismissed in the morning could go on for as long as a token lives"
+        expect.status(answer, status, why=why, hint=hint)
+
+
+async def add_many(client, model, rows):
+    """Store many rows in one statement, behind the routes' back."""
+    async with client.sessions() as session:
+        await session.execute(insert(model), rows)
+        await session.commit()
+
+
+def source_of(thing):
+    """Return what the learner wrote for a function or class, so that no hint asks for what is there."""
+    try:
+        return inspect.getsource(thing)
+    except (TypeError, OSError):
+        return ""
 
 
 def fields(answer):
@@ -83,6 +310,7 @@ def coded(answer, status, code, **reason):
         expected=f'the code "{code}"',
         why="a program that uses the API acts on the code",
         hint=reason.get("hint", ""),
+        at=reason.get("at"),
     )
 
 
@@ -99,12 +327,15 @@ def watched(engine):
     steps = []
 
     def note(_connection, _cursor, statement, _parameters, context, _many):
-        compiled = getattr(context, "compiled", None)
-        if getattr(getattr(compiled, "statement", None), "_for_update_arg", None) is not None:
+        compiled = getattr(getattr(context, "compiled", None), "statement", None)
+        kinds = [getattr(context, f"is{name}", False) for name in ("insert", "update", "delete")]
+        if not re.search(r"\busers\b", statement):
+            return
+        if getattr(compiled, "_for_update_arg", None) is not None:
             steps.append("lock")
-        elif statement.startswith("UPDATE users"):
+        elif any(kinds) or re.match(r"\s*(?:insert|update|delete)\b", statement, re.IGNORECASE):
             steps.append("change")
-        elif statement.startswith("SELECT") and "FROM users" in statement and "role" in statement:
+        elif re.search(r"\brole\b", statement):  # whatever it begins with: a query may begin with WITH
             steps.append("read")
 
     event.listen(engine, "before_cursor_execute", note)
@@ -133,10 +364,19 @@ USERS_ROUTES = (
     ("PATCH", f"/users/{NOWHERE}"),
     ("DELETE", f"/users/{NOWHERE}"),
 )
+NOT_ASKED = "the guard must say no before the route begins: who lacks a permission gets Forbidden"
 
 
 @exercise("10.1")
 class TestRequirePermissions:
+    @pytest.fixture(autouse=True)
+    def call(self, load, _heard):
+        """The method that the exercise is about."""
+        guard = load("users.dependencies").RequirePermissions
+        method = vars(guard).get("__call__", guard)
+        HEARD.file, HEARD.blame = "users/dependencies.py", dict.fromkeys(METHODS, method)
+        return method
+
     @pytest.fixture
     def guarded(self, load, visitor):
         """Add a route to the app that needs the given permissions; its answer is the name of the user it got."""
@@ -153,43 +393,59 @@ class TestRequirePermissions:
 
         return add
 
-    async def test_an_admin_passes(self, visitor, people):
+    async def test_an_admin_passes(self, visitor, people, call):
         """An admin may use the routes for admins"""
         root = await people.admin()
         ada = await people.add("ada")
-        hint = "return the user when has_permission says True; mind the star: has_permission(user, *self.permissions)"
         why = "nobody could manage users any more"
-        expect.status(await ask(visitor, root, "GET", "/users"), 200, why=why, hint=hint)
-        expect.status(await ask(visitor, root, "PATCH", f"/users/{ada.id}", full_name="A"), 200, why=why, hint=hint)
-        expect.status(await ask(visitor, root, "DELETE", f"/users/{ada.id}"), 204, why=why, hint=hint)
+        for method, path, status, body in (
+            ("GET", "/users", 200, {}),
+            ("PATCH", f"/users/{ada.id}", 200, {"full_name": "A"}),
+            ("DELETE", f"/users/{ada.id}", 204, {}),
+        ):
+            answer = await ask(visitor, root, method, path, **body)
+            expect.status(answer, status, why=why, hint=self.hint_for_a_refused_admin(call), at=call)
 
-    async def test_a_user_is_forbidden(self, visitor, people):
+    @staticmethod
+    def hint_for_a_refused_admin(call):
+        """Choose the hint by what the method hands over."""
+        if "*self.permissions" in source_of(call):
+            return "has_permission says True for who may pass: raise for all others, and return the user to these"
+        return "has_permission takes the permissions one by one, and `self.permissions` is a tuple: a star unpacks it"
+
+    async def test_a_user_is_forbidden(self, visitor, people, call):
         """A user without the permission gets 403, with the code forbidden"""
         ada = await people.add("ada")
-        for method, path in USERS_ROUTES:
+        for method, path in (*USERS_ROUTES, ("PATCH", f"/users/{ada.id}"), ("DELETE", f"/users/{ada.id}")):
             coded(
                 await ask(visitor, ada, method, path),
                 403,
                 "forbidden",
                 why="everybody who is signed in could read, change and delete all users",
-                hint="raise Forbidden unless has_permission(user, *self.permissions)",
+                hint="an error is raised, not returned" if "return Forbidden" in source_of(call) else NOT_ASKED,
+                at=call,
             )
 
-    async def test_nothing_is_done_for_a_user(self, visitor, people):
+    async def test_nothing_is_done_for_a_user(self, visitor, people, snapshot, call):
         """A refused request changes nothing"""
         ada, bob = await people.add("ada"), await people.add("bob")
-        for method, body in (("PATCH", {"role": "admin"}), ("DELETE", {})):
-            await ask(visitor, ada, method, f"/users/{bob.id}", **body)
-            row = await people.stored(bob)
-            expect.equal(
-                (row.role.value, row.deleted_at),
-                ("user", None),
-                did=f"role and deleted_at of Bob after {method} /api/v1/users/{bob.id} by Ada",
+        eve = {"email": "eve@example.com", "username": "eve", "password": "Correct horse"}
+        for method, path, body in (
+            ("PATCH", f"/users/{bob.id}", {"role": "admin"}),
+            ("DELETE", f"/users/{bob.id}", {}),
+            ("POST", "/users", eve),
+        ):
+            before = await snapshot(visitor)
+            await ask(visitor, ada, method, path, **body)
+            (await snapshot(visitor)).same(
+                before,
+                did=f"{method} /api/v1{path} by Ada, a user",
                 why="a refusal that comes after the work is no refusal",
                 hint="raise Forbidden in `__call__`: it runs before the route",
+                at=call,
             )
 
-    async def test_permission_comes_before_validation(self, visitor, people):
+    async def test_permission_comes_before_validation(self, visitor, people, call):
         """A user without the permission gets 403 also for a malformed request"""
         ada = await people.add("ada")
         for answer in (
@@ -201,9 +457,10 @@ class TestRequirePermissions:
                 403,
                 why="the messages would tell how the routes of admins work",
                 hint="keep `dependencies=[...]` in the decorators, and raise Forbidden in `__call__`",
+                at=call,
             )
 
-    async def test_a_stranger_signs_in_first(self, visitor):
+    async def test_a_stranger_signs_in_first(self, visitor, call):
         """Somebody without a token gets 401, not 403"""
         for method, path in USERS_ROUTES:
             expect.status(
@@ -211,19 +468,39 @@ class TestRequirePermissions:
                 401,
                 why="after a 401 a client shows the form to sign in, after a 403 it does not",
                 hint="keep `user: CurrentUser` as the parameter of `__call__`",
+                at=call,
             )
 
-    async def test_a_superuser_passes(self, visitor, people):
+    async def test_who_was_dismissed(self, visitor, people):
+        """An admin who is switched off gets 400, and one who is deleted 401"""
+        await only_who_may_sign_in(visitor, people, "GET", "/users")
+
+    async def test_a_superuser_passes(self, visitor, people, call):
         """A superuser passes, whatever the role"""
         boss = await people.add("boss", is_superuser=True)
         expect.status(
             await ask(visitor, boss, "GET", "/users"),
             200,
             why="who has the database in hand must not be locked out",
-            hint="ask has_permission, not the role: it knows the superuser",
+            hint="the table of roles does not know who is a superuser, and nor does the role; `has_permission` does",
+            at=call,
         )
 
-    async def test_all_permissions_are_needed(self, load, visitor, people, guarded, monkeypatch):
+    async def test_each_request_is_asked_anew(self, load, visitor, people, call):
+        """Who gets a role may use the routes at once, and who loses it may not any more"""
+        role = load("users.schemas").Role
+        ada = await people.add("ada")
+        for now, status in ((role.USER, 403), (role.ADMIN, 200), (role.USER, 403)):
+            await people.change(ada, role=now)
+            expect.status(
+                await ask(visitor, ada, "GET", "/users"),
+                status,
+                why="a right that was taken away would last until the app starts again",
+                hint="one object serves all requests: ask has_permission at each call, and keep nothing in `self`",
+                at=call,
+            )
+
+    async def test_all_permissions_are_needed(self, load, visitor, people, guarded, monkeypatch, call):
         """Who has one of two permissions does not pass; who has both does, and the route gets the user"""
         permissions = load("users.permissions")
         role = load("users.schemas").Role.USER
@@ -232,22 +509,30 @@ class TestRequirePermissions:
         ada = await people.add("ada")
         both, one, none = guarded(first, second), guarded(first), guarded()
         other, turned = guarded(second), guarded(second, first)
-        hint = "hand all of them on, with a star: has_permission(user, *self.permissions)"
+        hint = "all of `self.permissions` are needed: has_permission takes as many as you give it"
         for path in (both, other, turned):
             why = "one right would open what needs two"
-            expect.status(await ask(visitor, ada, "GET", path), 403, why=why, hint=hint)
+            expect.status(await ask(visitor, ada, "GET", path), 403, why=why, hint=hint, at=call)
         for path in (one, none):
             answer = await ask(visitor, ada, "GET", path)
-            expect.status(answer, 200, why="people could not do what they may do", hint=hint)
+            expect.status(answer, 200, why="people could not do what they may do", hint=hint, at=call)
             expect.json(
                 answer,
                 {"username": "ada"},
                 why="a route that needs the user would get nothing",
-                hint="return the user at the end of `__call__`",
+                hint="`__call__` gives a route what it returns: its last line is the user",
+                at=call,
             )
+        monkeypatch.setitem(permissions.ROLE_PERMISSIONS, role, frozenset({first, second}))
+        for path in (both, other, turned):
+            why = "people could not do what they may do"
+            expect.status(await ask(visitor, ada, "GET", path), 200, why=why, hint=hint, at=call)
 
 
 # ---------------------------------------------------------------------------------------------------------------- 10.2
+
+
+NO_COMMIT = "the route's session commits when the route has returned; take the commit out of the service"
 
 
 @exercise("10.2")
@@ -258,20 +543,41 @@ class TestItems:
         await people.add("first")
         return await people.add("ada")
 
-    async def test_create(self, visitor, ada):
+    @pytest.fixture(autouse=True)
+    def service(self, load, _heard):
+        """The learner's four methods; for one that is missing, the class."""
+        return blame_the_items(load)
+
+    async def test_create(self, visitor, ada, service):
         """A new item is answered with 201 and belongs to the one who asks"""
         item = await add_item(visitor, ada, description="blue", url="https://example.com/pen")
         for name, value in (PEN | {"description": "blue", "url": "https://example.com/pen"}).items():
-            expect.equal(item.get(name), value, did=f"{name} of the new item", hint="hand `data` to item_crud.create")
+            hint = "hand `data` to item_crud.create"
+            expect.equal(item.get(name), value, did=f"{name} of the new item", hint=hint, at=service.create)
         expect.equal(
             item.get("owner_id"),
             ada.id,
             did="owner_id of an item that Ada has made",
             why="she could not find her own item again",
-            hint="item_crud.create takes further values: owner_id=self.user.id",
+            hint="the service knows who asks: self.user; item_crud.create takes further values by name",
+            at=service.create,
         )
 
-    async def test_the_owner_is_not_chosen(self, visitor, ada):
+    async def test_everybody_owns_their_own(self, visitor, people, ada, service):
+        """Each new item belongs to the one who made it, whoever made one before"""
+        bob, root = await people.add("bob"), await people.admin()
+        for maker in (ada, bob, root, ada):
+            item = await add_item(visitor, maker)
+            expect.equal(
+                item.get("owner_id"),
+                maker.id,
+                did=f"owner_id of a new item of {maker.username.title()}",
+                why="an item of one person would belong to another one",
+                hint="ask self.user at each call, and keep nobody's id between two calls",
+                at=service.create,
+            )
+
+    async def test_the_owner_is_not_chosen(self, visitor, ada, service):
         """An owner_id in the body has no effect, neither in POST nor in PATCH"""
         item = await add_item(visitor, ada, owner_id=1)
         changed = await ask(visitor, ada, "PATCH", f"/items/{item.get('id')}", owner_id=1, title="Ink")
@@ -280,27 +586,31 @@ class TestItems:
             200,
             why="clients send back the whole item that they got, owner_id and all",
             hint="return what item_crud.update returns",
+            at=service.update,
         )
-        for body, what in ((item, "POST"), (fields(changed), "PATCH")):
+        for body, what, at in ((item, "POST", service.create), (fields(changed), "PATCH", service.update)):
             expect.equal(
                 body.get("owner_id"),
                 ada.id,
                 did=f'owner_id after a {what} of Ada with "owner_id": 1',
                 why="people could put things into other people's names",
                 hint="the owner is self.user.id; the schemas have no owner_id, and that is right",
+                at=at,
             )
 
-    async def test_read(self, visitor, ada):
+    async def test_read(self, visitor, ada, service):
         """An item can be read; an id that does not exist is 404 with the code item_not_found"""
         item, second = await add_item(visitor, ada), await add_item(visitor, ada, title="Ink")
         for one in (item, second):
             answer = await ask(visitor, ada, "GET", f"/items/{one.get('id')}")
-            expect.status(answer, 200, why="people could not read what they made", hint="let `get` return the item")
+            why = "people could not read what they made"
+            expect.status(answer, 200, why=why, hint="let `get` return the item", at=service.get)
             expect.json(
                 answer,
                 one,
                 why="people would read another item than the one they asked for",
-                hint="look for the item with this id: item_crud.get(self.session, item_id)",
+                hint="look for the item with this id: item_crud.get takes the session and the id",
+                at=service.get,
             )
         for method, body in (("GET", {}), ("PATCH", {"title": "x"}), ("DELETE", {})):
             coded(
@@ -309,42 +619,133 @@ class TestItems:
                 "item_not_found",
                 why="a client must be able to tell a wrong id from a failure of the app",
                 hint="item_crud.get returns None where there is no row: then raise ItemNotFound",
+                at=service.get,
             )
 
-    async def test_update(self, visitor, ada):
-        """PATCH changes what was sent, keeps the rest, and it is saved"""
+    async def test_every_item_is_found(self, load, visitor, ada, service):
+        """An item is found among many: the 101st too"""
+        rows = [PEN | {"price": Decimal(1), "title": f"Pen {number}", "owner_id": ada.id} for number in range(MANY)]
+        await add_many(visitor, load("items.models").Item, rows)
+        for id in (1, MANY):
+            answer = await ask(visitor, ada, "GET", f"/items/{id}")
+            expect.status(
+                answer,
+                200,
+                why=f"the item with the id {id} is there, and nobody would find it",
+                hint="ask for one id: a list holds a page only, at most a hundred rows",
+                at=service.get,
+            )
+            expect.equal(fields(answer).get("id"), id, did=f"id of the item at /items/{id}", at=service.get)
+
+    async def test_update(self, visitor, ada, snapshot, service):
+        """PATCH changes what was sent, nothing else, and it is saved"""
         item = await add_item(visitor, ada, description="blue")
-        path = f"/items/{item.get('id')}"
-        answer = await ask(visitor, ada, "PATCH", path, price=2)
+        await add_item(visitor, ada, title="Ink")
+        id = item.get("id")
         why = "people could not change what they made"
-        expect.status(answer, 200, why=why, hint="return what item_crud.update returns")
-        again = fields(await ask(visitor, ada, "GET", path))
-        for body, what in ((fields(answer), "the answer"), (again, "the item, read again")):
+        for body, stored in (
+            ({"price": 2}, ["price"]),
+            ({"url": "https://example.com/ink"}, ["url"]),
+            ({"description": None}, ["description"]),
+            ({}, []),
+        ):
+            before = await snapshot(visitor)
+            answer = await ask(visitor, ada, "PATCH", f"/items/{id}", **body)
+            expect.status(answer, 200, why=why, hint="return what item_crud.update returns", at=service.update)
+            (await snapshot(visitor)).same(
+                before,
+                but=[f"items/{id}/{name}" for name in (*stored, "updated_at")],
+                did=f"PATCH /items/{id} with {body}",
+                why="a change of the price would delete the description, or take the item away",
+                hint="item_crud.update changes what was sent; hand it the item and `data`, and no more",
+                at=service.update,
+            )
+            self.is_saved(answer, body, await ask(visitor, ada, "GET", f"/items/{id}"), service)
+
+    @staticmethod
+    def is_saved(answer, sent, again, service):
+        """Expect what was sent in the answer, and the same item at the next request."""
+        wanted = sent | ({"price": "2.00"} if "price" in sent else {})
+        for body, what in ((fields(answer), "the answer"), (fields(again), "the item, read again")):
             expect.equal(
-                [body.get(name) for name in ("title", "description", "price", "owner_id")],
-                ["Pen", "blue", "2.00", ada.id],
-                did=f'title, description, price and owner_id after {{"price": 2}}: {what}',
-                why="a change of the price would be lost, or would delete the description",
+                {name: body.get(name) for name in sent},
+                wanted,
+                did=f"{', '.join(sent)} after PATCH with {sent}: {what}",
+                why="a change would be confirmed, and lost",
                 hint="hand the item and `data` to item_crud.update, and return its result",
+                at=service.update,
+            )
+        expect.equal(
+            fields(answer),
+            fields(again),
+            did=f"the answer to PATCH with {sent}, and the item as it is read a moment later",
+            why="the answer would show an item that does not exist, with an old updated_at for example",
+            hint="the change must reach the database before the answer is built: item_crud.update flushes",
+            at=service.update,
+        )
+
+    async def test_the_owner_stays(self, visitor, people, ada, service):
+        """An admin who changes an item does not become its owner"""
+        item = await add_item(visitor, ada)
+        answer = await ask(visitor, await people.admin(), "PATCH", f"/items/{item.get('id')}", price=3)
+        expect.status(answer, 200, why="an admin could not help anybody", at=service.update)
+        for body in (fields(answer), fields(await ask(visitor, ada, "GET", f"/items/{item.get('id')}"))):
+            expect.equal(
+                body.get("owner_id"),
+                ada.id,
+                did="owner_id of Ada's item after an admin has changed its price",
+                why="an admin who repairs a price would take the item away",
+                hint="the owner is set once, when the item is made; `update` changes only what was sent",
+                at=service.update,
             )
 
-    async def test_delete(self, visitor, ada):
-        """DELETE answers 204 without a body; then this item is gone, and others stay"""
+    async def test_delete(self, visitor, ada, snapshot, service):
+        """DELETE answers 204 without a body; then this item is gone, and nothing else"""
         item, other = await add_item(visitor, ada), await add_item(visitor, ada)
+        before = await snapshot(visitor)
         answer = await ask(visitor, ada, "DELETE", f"/items/{item.get('id')}")
-        why = "people could not get rid of what they made"
-        expect.status(answer, 204, why=why, hint="`await item_crud.delete(self.session, item)`")
+        why, hint = "people could not get rid of what they made", "item_crud.delete takes the session and the item"
+        expect.status(answer, 204, why=why, hint=hint, at=service.delete)
         expect.equal(answer.content, b"", did="the body of a 204", why="a 204 has no body", hint="return nothing")
         for one, status in ((item, 404), (other, 200)):
             expect.status(
                 await ask(visitor, ada, "GET", f"/items/{one.get('id')}"),
                 status,
                 why="what people delete must be gone, and nothing else",
-                hint="`await item_crud.delete(self.session, item)`",
+                hint=hint,
+                at=service.delete,
             )
+        (await snapshot(visitor)).same(
+            before,
+            but=[f"items/{item.get('id')}"],
+            did=f"DELETE /items/{item.get('id')}",
+            why="what people delete must be gone, and nothing else",
+            hint=hint,
+            at=service.delete,
+        )
 
-    async def test_a_stranger_signs_in_first(self, visitor):
-        """Every route about items asks a stranger to sign in: 401"""
+    async def test_nothing_is_committed_here(self, visitor, ada, endings, service):
+        """The service commits nothing: the request's session does, when the route has returned"""
+        item = await add_item(visitor, ada)
+        endings.none(did="POST /api/v1/items", hint=NO_COMMIT, at=service.create)
+        for method, body in (("GET", {}), ("PATCH", {"price": 2}), ("DELETE", {})):
+            await ask(visitor, ada, method, f"/items/{item.get('id')}", **body)
+            endings.none(did=f"{method} /api/v1/items/{item.get('id')}", hint=NO_COMMIT, at=service.get)
+
+    async def test_a_broken_database(self, visitor, ada, service):
+        """When the database fails, the answer is a 500, and not "there is no such item\""""
+        item = await add_item(visitor, ada)
+        with failing(visitor, "items"):
+            for method, path, at, body in (
+                ("GET", f"/items/{item.get('id')}", service.get, {}),
+                ("POST", "/items", service.create, PEN),
+                ("PATCH", f"/items/{item.get('id')}", service.update, {"price": 2}),
+                ("DELETE", f"/items/{item.get('id')}", service.delete, {}),
+            ):
+                await is_500(visitor, ada, method, path, at=at, **body)
+
+    async def test_a_stranger_signs_in_first(self, visitor, people):
+        """Every route about items asks a stranger to sign in: 401; who is switched off gets 400"""
         for method, path in (("GET", ""), ("POST", ""), ("GET", "/1"), ("PATCH", "/1"), ("DELETE", "/1")):
             expect.status(
                 await ask(visitor, None, method, f"/items{path}"),
@@ -352,6 +753,7 @@ class TestItems:
                 why="nobody would know whose items these are",
                 hint="keep the given routes and dependencies: ItemServiceDep needs CurrentUser",
             )
+        await only_who_may_sign_in(visitor, people, "POST", "/items", **PEN)
 
 
 # ---------------------------------------------------------------------------------------------------------------- 10.3
