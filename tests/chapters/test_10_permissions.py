@@ -66,6 +66,10 @@ CRASHES = (
         {"hint": "nobody has said whose item it is: item_crud.create takes further values by name, beside `data`"},
     ),
     (
+        rf"/{NOWHERE}\b.*(?:ResponseValidationError.*'input': None|'NoneType' object|NoneType' is not mapped)",
+        {"hint": "there is no row with this id, so what was found is None: look, and raise ItemNotFound"},
+    ),
+    (
         r"ResponseValidationError.*'input': None",
         {"hint": "the route got None in place of a row: the function comes to its end without a `return`"},
     ),
@@ -100,7 +104,7 @@ CRASHES = (
     ),
     (
         r"'(\w+)' object has no attribute '_sa_instance_state'",
-        {"hint": "a {0} stands where a row is needed: a relationship takes objects, a column with `_id` takes the id"},
+        {"hint": "a value of the type {0} stands where a row is needed: `owner` takes a user, `owner_id` an id"},
     ),
     (
         r"MissingGreenlet|is not available due to lazy='raise'|lazy load operation of attribute",
@@ -202,7 +206,7 @@ def name_the_crash(answer):
         "hint": diagnose.hint_for(error) if error is not None else "",
     }
     for pattern, said in CRASHES:
-        if found := re.search(pattern, f"{told}{exchange.response_body}"):
+        if found := re.search(pattern, f"{exchange.request_line} {told}{exchange.response_body}"):
             texts |= {name: text.format(*found.groups()) for name, text in said.items()}
             break
     texts["hint"] = texts["hint"] or "read the exception together with the line that it names"
@@ -761,6 +765,11 @@ class TestItems:
 
 @exercise("10.3")
 class TestOwnerOrAdmin:
+    @pytest.fixture(autouse=True)
+    def service(self, load, _heard):
+        """The learner's methods."""
+        return blame_the_items(load)
+
     @pytest.fixture
     async def ada(self, people):
         """The owner of the item."""
@@ -772,46 +781,53 @@ class TestOwnerOrAdmin:
         await add_item(visitor, ada, title="another one")
         return await add_item(visitor, ada)
 
-    async def test_the_owner(self, visitor, ada, item):
+    async def test_the_owner(self, visitor, ada, item, service):
         """The owner reads, changes and deletes: 200, 200, 204"""
-        await self.may_do_all(visitor, ada, item, "people could not work with their own items")
+        hint = "for the owner both conditions hold: the item has this id, and its owner_id is the user's id"
+        await self.may_do_all(visitor, ada, item, service, "people could not work with their own items", hint)
 
-    async def test_an_admin(self, visitor, people, ada, item):
+    async def test_an_admin(self, visitor, people, ada, item, service):
         """An admin reads, changes and deletes anybody's item, and its owner stays"""
-        await self.may_do_all(visitor, await people.admin(), item, "an admin could not help anybody")
+        hint = "who has Permission.MANAGE_ITEMS needs no condition at all: an empty list"
+        await self.may_do_all(visitor, await people.admin(), item, service, "an admin could not help anybody", hint)
 
-    async def test_a_superuser(self, visitor, people, ada, item):
+    async def test_a_superuser(self, visitor, people, ada, item, service):
         """A superuser may do it too, whatever the role"""
         boss = await people.add("boss", is_superuser=True)
-        await self.may_do_all(visitor, boss, item, "who has the database in hand must not be locked out")
+        why = "who has the database in hand must not be locked out"
+        hint = "the role says nothing about a superuser: has_permission(user, permission) knows both"
+        await self.may_do_all(visitor, boss, item, service, why, hint)
 
     @staticmethod
-    async def may_do_all(client, person, item, why):
-        hint = "return [] from `visible` for those with Permission.MANAGE_ITEMS, else [Item.owner_id == self.user.id]"
+    async def may_do_all(client, person, item, service, why, hint):
         path = f"/items/{item.get('id')}"
         answer = await ask(client, person, "GET", path)
-        expect.status(answer, 200, why=why, hint=hint)
+        expect.status(answer, 200, why=why, hint=hint, at=service.visible)
         expect.json(
             answer,
             item,
             why="people would read another item than the one they asked for",
             hint="look for the item with this id: Item.id == item_id",
+            at=service.get,
         )
         changed = await ask(client, person, "PATCH", path, title="Checked")
-        expect.status(changed, 200, why=why, hint=hint)
+        expect.status(changed, 200, why=why, hint=hint, at=service.visible)
         expect.equal(
             fields(changed).get("owner_id"),
             item.get("owner_id"),
             did="owner_id after the change",
             why="the owner would lose the item to somebody who has only corrected its title",
             hint="`update` changes what was sent; leave the owner alone",
+            at=service.update,
         )
-        expect.status(await ask(client, person, "DELETE", path), 204, why=why, hint=hint)
+        expect.status(await ask(client, person, "DELETE", path), 204, why=why, hint=hint, at=service.visible)
 
-    async def test_others_find_nothing(self, visitor, people, ada, item):
+    async def test_others_find_nothing(self, visitor, people, ada, item, snapshot, service):
         """Somebody else gets 404 for reading, changing and deleting, and nothing changes"""
         bob = await people.add("bob")
+        await add_item(visitor, bob)
         path = f"/items/{item.get('id')}"
+        before = await snapshot(visitor)
         for method, body in (("GET", {}), ("PATCH", {"price": 0}), ("DELETE", {})):
             answer = await ask(visitor, bob, method, path, **body)
             expect.that(
@@ -821,32 +837,43 @@ class TestOwnerOrAdmin:
                 expected="404 Not Found",
                 why=CAN_BE_GUESSED,
                 hint="raise ItemNotFound, not Forbidden, for somebody else's item",
+                at=service.get,
             )
-            open_to_all = "everybody could read, change and delete everybody's items"
             expect.status(
                 answer,
                 404,
-                why=open_to_all if answer.is_success else CAN_BE_GUESSED,
-                hint="let `get` ask for [Item.id == item_id, *self.visible()]",
+                why="everybody could read, change and delete everybody's items" if answer.is_success else CAN_BE_GUESSED,
+                hint=self.hint_for_an_open_item(service),
+                at=service.get,
             )
-        expect.json(
-            await ask(visitor, ada, "GET", path),
-            item,
+        (await snapshot(visitor)).same(
+            before,
+            did=f"GET, PATCH and DELETE {path} by Bob",
             why="a refused request must change nothing",
             hint="refuse in `get`: it runs before the change",
+            at=service.get,
         )
 
-    async def test_the_same_answer_as_for_nothing(self, visitor, people, ada, item):
+    @staticmethod
+    def hint_for_an_open_item(service):
+        """Choose the hint by what `get` asks."""
+        if "visible()" not in source_of(service.get):
+            return "`get` looks at the id only: it must ask for the conditions of `visible()` as well"
+        return "both must hold for the item that is found: the right id, and every condition of `visible()`"
+
+    async def test_the_same_answer_as_for_nothing(self, visitor, people, ada, item, service):
         """The 404 for somebody else's item has the same body as for an id that nobody has"""
         bob = await people.add("bob")
         for method, body in (("GET", {}), ("PATCH", {"price": 0}), ("DELETE", {})):
             hidden = await ask(visitor, bob, method, f"/items/{item.get('id')}", **body)
             nothing = await ask(visitor, bob, method, f"/items/{NOWHERE}", **body)
-            expect.status(
+            coded(
                 nothing,
                 404,
+                "item_not_found",
                 why="a client must be able to tell a wrong id from a failure of the app",
                 hint="raise ItemNotFound when nothing is found",
+                at=service.get,
             )
             expect.that(
                 said(hidden) == said(nothing),
@@ -855,9 +882,10 @@ class TestOwnerOrAdmin:
                 expected=f"the body {expect.shown(said(nothing))}",
                 why=CAN_BE_GUESSED,
                 hint="raise the same ItemNotFound in both cases",
+                at=service.get,
             )
 
-    async def test_own_id_is_no_item_id(self, visitor, people, ada, item):
+    async def test_own_id_is_no_item_id(self, visitor, people, ada, item, service):
         """An item is found by its own id, not by the id of its owner"""
         answer = await ask(visitor, ada, "GET", f"/items/{item.get('id')}")
         expect.json(
@@ -865,9 +893,32 @@ class TestOwnerOrAdmin:
             item,
             why="people would read another item than the one they asked for",
             hint="compare Item.id with item_id, and Item.owner_id with self.user.id",
+            at=service.get,
         )
 
-    async def test_who_may_manage_is_in_the_table(self, load, visitor, people, ada, item, monkeypatch):
+    async def test_every_item_is_found(self, load, visitor, people, ada, service):
+        """The owner and an admin find every item, also the 101st; other people find none of them"""
+        rows = [PEN | {"price": Decimal(1), "title": f"Pen {number}", "owner_id": ada.id} for number in range(MANY)]
+        await add_many(visitor, load("items.models").Item, rows)
+        root, bob = await people.admin(), await people.add("bob")
+        for person, status in ((ada, 200), (root, 200), (bob, 404)):
+            for id in (1, MANY):
+                answer = await ask(visitor, person, "GET", f"/items/{id}")
+                expect.status(
+                    answer,
+                    status,
+                    why=f"the item with the id {id} is there, and nobody would find it"
+                    if status == 200
+                    else "everybody could read everybody's items",
+                    hint="get_multi gives a page, 20 rows or a hundred at most: let the query ask for the id"
+                    if status == 200
+                    else self.hint_for_an_open_item(service),
+                    at=service.get,
+                )
+                if status == 200:
+                    expect.equal(fields(answer).get("id"), id, did=f"id of the item at /items/{id}", at=service.get)
+
+    async def test_who_may_manage_is_in_the_table(self, load, visitor, people, ada, item, monkeypatch, service):
         """The permission decides, not the role: whoever gets items:manage sees every item"""
         permissions, role = load("users.permissions"), load("users.schemas").Role.USER
         table, manage = permissions.ROLE_PERMISSIONS, permissions.Permission.MANAGE_ITEMS
@@ -880,29 +931,55 @@ class TestOwnerOrAdmin:
                 why="whoever gives a role a right, or takes it away, changes only ROLE_PERMISSIONS: "
                 "the rest of the code must follow",
                 hint="ask has_permission(self.user, Permission.MANAGE_ITEMS), not for a role",
+                at=service.visible,
             )
+
+    async def test_a_broken_database(self, visitor, ada, item, endings, service):
+        """When the database fails, the answer is a 500, and not "there is no such item"; nothing is committed here"""
+        path = f"/items/{item.get('id')}"
+        endings.clear()
+        await ask(visitor, ada, "GET", path)
+        endings.none(did=f"GET /api/v1{path}", hint=NO_COMMIT, at=service.get)
+        with failing(visitor, "items"):
+            await is_500(visitor, ada, "GET", path, at=service.get)
 
 
 # ---------------------------------------------------------------------------------------------------------------- 10.4
 
 
-WRITES = "take `data: UserUpdate`, and let `service.update(user, data)` write: it takes only what was sent"
+WRITES = "let the service write what was sent: it knows all the rules"
+THE_LIST = "the schema of the body decides what one may change: UserUpdate lists what people may change about themselves"
 
 
 @exercise("10.4")
 class TestUpdateMe:
-    async def test_people_change_themselves(self, visitor, people):
-        """Name, user name and e-mail can be changed, and are saved"""
+    @pytest.fixture(autouse=True)
+    def route(self, load, _heard):
+        """The learner's route."""
+        router = load("users.router")
+        HEARD.file = "users/router.py"
+        HEARD.blame = {"PATCH": getattr(router, "update_me", None)}
+
+    async def test_people_change_themselves(self, visitor, people, snapshot):
+        """Name, user name and e-mail can be changed, and are saved; nothing else changes"""
         await people.add("first")
         ada = await people.add("ada")
+        form = {"username": "ada", "password": people.password}
+        await visitor.post(f"{API}/auth/login", data=form)  # a session that must go on
         new = {"full_name": "Ada L.", "username": "lovelace", "email": "ada@new.example.com"}
+        before = await snapshot(visitor)
         answer = await ask(visitor, ada, "PATCH", "/users/me", **new)
-        hint = "take `data: UserUpdate`, and return what service.update(user, data) returns"
+        hint = "return what service.update returns for this user and this body"
         expect.status(answer, 200, why="people could not correct their own name", hint=hint)
         for body in (fields(answer), fields(await ask(visitor, ada, "GET", "/users/me"))):
             expect.equal({name: body.get(name) for name in new}, new, did="the changed fields", hint=hint)
-        other = await people.stored(await people.add("bob"))
-        expect.equal(other.full_name, None, did="full_name of another user", hint="change `user`, the one who asks")
+        (await snapshot(visitor)).same(
+            before,
+            but=[f"users/{ada.id}/{name}" for name in (*new, "updated_at")],
+            did="PATCH /users/me",
+            why="people would lose what they did not ask to change, such as their sessions",
+            hint="change `user`, the one who asks, by service.update, and nothing besides",
+        )
 
     async def test_no_secret_leaves(self, visitor, people):
         """The answer holds no hash, and nothing else that only the database should know"""
@@ -918,10 +995,11 @@ class TestUpdateMe:
             hint="keep response_model=UserPublic in the decorator",
         )
 
-    async def test_only_what_is_sent(self, visitor, people):
-        """What is not sent stays; null removes the full name"""
+    async def test_only_what_is_sent(self, visitor, people, snapshot):
+        """What is not sent stays; null removes the full name; an empty body changes nothing"""
         ada = await people.add("ada", full_name="Ada")
         for body, expected in (({}, "Ada"), ({"username": "lovelace"}, "Ada"), ({"full_name": None}, None)):
+            before = await snapshot(visitor)
             answer = await ask(visitor, ada, "PATCH", "/users/me", **body)
             expect.status(answer, 200, why="people could not correct their own name", hint=WRITES)
             expect.equal(
@@ -929,6 +1007,13 @@ class TestUpdateMe:
                 expected,
                 did=f"full_name after PATCH /users/me with {body}",
                 why="a form that sends one field would delete the others",
+                hint=WRITES,
+            )
+            (await snapshot(visitor)).same(
+                before,
+                but=[f"users/{ada.id}/{name}" for name in (*body, "updated_at") if body],
+                did=f"PATCH /users/me with {body}",
+                why="a form that sends one field would change the others",
                 hint=WRITES,
             )
 
@@ -944,6 +1029,8 @@ class TestUpdateMe:
             ("hashed_password", "!"),
             ("id", 4711),
             ("deleted_at", None),
+            ("deleted_at", "2030-01-01T00:00:00Z"),
+            ("created_at", "2030-01-01T00:00:00Z"),
         ):
             answer = await ask(visitor, ada, "PATCH", "/users/me", **{"full_name": "Ada", name: value})
             expect.that(
@@ -952,10 +1039,10 @@ class TestUpdateMe:
                 got=f"{answer.status_code}",
                 expected=f"200: {name} is ignored",
                 why="clients send back the whole user that they got, role and all",
-                hint="take `data: UserUpdate`: it drops the fields that it does not list",
+                hint="a schema drops the fields that it does not list, and that is enough: " + THE_LIST,
             )
             row = await people.stored(ada)
-            kept = ("role", "is_superuser", "is_active", "hashed_password", "deleted_at")
+            kept = ("role", "is_superuser", "is_active", "hashed_password", "deleted_at", "created_at")
             changed = [one for one in kept if getattr(row, one) != getattr(before, one)]
             expect.that(
                 not changed,
@@ -965,7 +1052,7 @@ class TestUpdateMe:
                 why="everybody could make themselves an admin"
                 if name in {"role", "is_superuser"}
                 else "who finds an unlocked phone would own the account",
-                hint="take UserUpdate, the list of what is allowed; a list of what is forbidden is never complete",
+                hint="a list of what is forbidden is never complete: " + THE_LIST,
             )
 
     async def test_the_rules_of_the_schema_hold(self, visitor, people):
@@ -976,25 +1063,31 @@ class TestUpdateMe:
                 await ask(visitor, ada, "PATCH", "/users/me", **body),
                 422,
                 why="a second door without the rules of sign-up lets in what the first one refuses",
-                hint="take `data: UserUpdate` as the body",
+                hint="FastAPI checks a body by its parameter's type: the rules stand in UserUpdate",
             )
 
     async def test_a_taken_name_is_a_conflict(self, visitor, people):
-        """The e-mail address or user name of somebody else is 409"""
+        """The e-mail address or user name of somebody else is 409; one's own is 200"""
         ada, bob = await people.add("ada"), await people.add("bob")
-        for body in ({"email": bob.email}, {"email": bob.email.upper()}, {"username": "bob"}):
+        gone = await people.add("gone", deleted_at=people._load("db.base").utc_now())
+        hint = "service.update knows refuse_duplicates: ask it, and catch nothing around it"
+        for body in ({"email": bob.email}, {"email": bob.email.upper()}, {"username": "bob"}, {"email": gone.email}):
             coded(
                 await ask(visitor, ada, "PATCH", "/users/me", **body),
                 409,
                 "user_exists",
                 why="a taken name would be a 500",
-                hint="let service.update do the work: it knows refuse_duplicates",
+                hint=hint,
             )
+        for body in ({"email": ada.email}, {"email": ada.email.upper()}, {"username": "ada"}):
+            answer = await ask(visitor, ada, "PATCH", "/users/me", **body)
+            expect.status(answer, 200, why="who sends the whole form back would be refused", hint=hint)
 
     async def test_strangers_and_admins(self, visitor, people):
-        """A stranger gets 401; an admin stays one"""
+        """A stranger gets 401; who is switched off 400; an admin stays one"""
         hint = "keep `user: CurrentUser`"
         expect.status(await ask(visitor, None, "PATCH", "/users/me", full_name="x"), 401, hint=hint)
+        await only_who_may_sign_in(visitor, people, "PATCH", "/users/me", full_name="x")
         root = await people.admin()
         answer = await ask(visitor, root, "PATCH", "/users/me", full_name="Root", role="user")
         expect.status(answer, 200, hint=hint)
@@ -1003,8 +1096,18 @@ class TestUpdateMe:
             "admin",
             did="role of an admin after PATCH /users/me",
             why="an admin could give up the role by accident",
-            hint="take `data: UserUpdate`, for admins too: for more there is PATCH /users/{user_id}",
+            hint="the same schema for everybody: for more there is PATCH /users/{user_id}",
         )
+
+    async def test_a_broken_database(self, visitor, people, broken_database, endings):
+        """When the database fails, the answer is a 500, and not a 409; the route commits nothing"""
+        ada = await people.add("ada")
+        endings.clear()
+        await ask(visitor, ada, "PATCH", "/users/me", full_name="Ada")
+        hint = "the route's session commits when the route has returned; take the commit out of the route"
+        endings.none(did="PATCH /api/v1/users/me", hint=hint, at=HEARD.blame["PATCH"])
+        with broken_database(visitor, "update"):
+            await is_500(visitor, ada, "PATCH", "/users/me", at=HEARD.blame["PATCH"], full_name="Ada L.")
 
 
 # ---------------------------------------------------------------------------------------------------------------- 10.5
