@@ -34,9 +34,8 @@ def attempt(course: Course, exercise: Exercise, app_dir: Path) -> Attempt:
         return Attempt.MISSING if _has_own_work(course, app_dir) else Attempt.NOTHING
     except (CellError, UnicodeDecodeError, OSError):
         return Attempt.MADE
-    cell = course.chapter(exercise.chapter).cells[exercise.cell]
-    given, solved = definitions(stub(cell.body, exercise.id)), definitions(cell.body)
-    holes = {name for name in {*given, *solved} if given.get(name) != solved.get(name)}
+    given, solved = _asked(course, exercise)
+    holes = set(_differing(given, solved))
     scopes = {name.rpartition(".")[0] for name in holes} - {""}
     others = _given(course, exercise.path)
     if _is_own(mine, holes, scopes, others):
@@ -49,6 +48,21 @@ def attempt(course: Course, exercise: Exercise, app_dir: Path) -> Attempt:
     if required and required <= set(mine) and all(mine.get(name) == given.get(name) for name in holes):
         return Attempt.STUB
     return Attempt.MISSING if _has_own_work(course, app_dir) else Attempt.NOTHING
+
+
+def hole(course: Course, exercise: Exercise) -> list[str]:
+    """Return the names of what an exercise asks to write, in the order of its cell: `UserService.update`."""
+    return _differing(*_asked(course, exercise))
+
+
+def _asked(course: Course, exercise: Exercise) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the definitions of an exercise's cell: as it is given, and as it is solved."""
+    cell = course.chapter(exercise.chapter).cells[exercise.cell]
+    return definitions(stub(cell.body, exercise.id)), definitions(cell.body)
+
+
+def _differing(given: dict[str, str], solved: dict[str, str]) -> list[str]:
+    return [name for name in {**solved, **given} if given.get(name) != solved.get(name)]
 
 
 def _has_own_work(course: Course, app_dir: Path) -> bool:

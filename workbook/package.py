@@ -14,10 +14,13 @@ from workbook.verdict import Location
 
 
 class Package:
-    """The learner's package: where it lies, how its modules are imported, which frames are its."""
+    """The learner's package: where it lies, how its modules are imported, which frames are its.
+
+    `used` says whether a check has come to the learner's code yet: what fails before that is the check's own fault.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder.absolute()
+        self.folder, self.used = folder.absolute(), False
 
     def locate(self, file: str, line: int) -> Location | None:
         """Return a Location for a line of the package's own code, else None."""
@@ -33,6 +36,7 @@ class Package:
         Raises:
             expect.Wrong: the file is not there.
         """
+        self.used = True
         file = self.folder / Path(*name.split(".")).with_suffix(".py")
         shown = f"app/{file.relative_to(self.folder).as_posix()}"
         folder = file.with_suffix("")

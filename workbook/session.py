@@ -17,10 +17,12 @@ from typing import Any
 import pytest
 
 from workbook import checks, expect
+from workbook.clock import Stopwatch
 from workbook.job import LATE, Job
 from workbook.judge import Judge
 from workbook.package import Package
 from workbook.verdict import Criterion, Outcome
+from workbook.wording import count
 
 OUTPUT = 1000
 PLUGINS = ("pytest_asyncio.plugin", "workbook.checks")
@@ -31,6 +33,10 @@ Emit = Callable[[dict[str, Any]], None]
 
 class TimeExceeded(BaseException):
     """A check did not end within its limit; raised inside the code that runs too long."""
+
+
+class MachineBusy(BaseException):
+    """A check did not end, and the machine gave it no time to; no verdict on the code."""
 
 
 class Bounded(io.TextIOBase):
@@ -96,20 +102,30 @@ class Reporter:
             return (yield)
 
     def _criterion(self, criterion: Criterion) -> None:
-        if criterion.got.startswith(LATE) and self._session is not None:
+        if (criterion.got.startswith(LATE) or criterion.outcome is Outcome.LATE) and self._session is not None:
             self._session.shouldstop = "out of time"
         self._emit({"criterion": criterion.model_dump(mode="json")})
 
 
 @contextlib.contextmanager
 def _alarm(seconds: float) -> Iterator[None]:
-    """Raise TimeExceeded in the running code after `seconds`, where the system has alarms."""
+    """Raise TimeExceeded in the running code once it had `seconds`, where the system has alarms.
+
+    Time in which a busy machine did not let it run does not count, up to a bound; beyond it MachineBusy is raised.
+    """
     if not hasattr(signal, "setitimer"):
         yield
         return
+    watch = Stopwatch()
 
     def ring(_number: int, _frame: object) -> None:
-        raise TimeExceeded(f"{LATE} {seconds:g} seconds")
+        if left := watch.left(seconds):
+            signal.setitimer(signal.ITIMER_REAL, max(left, 0.05))
+        elif watch.is_fair(seconds):
+            raise TimeExceeded(f"{LATE} {count(seconds, 'second')}")
+        else:
+            lost = f"of {count(watch.passed, 'second')} it got no processor for {watch.missed:.0f}"
+            raise MachineBusy(f"{LATE} {count(seconds, 'second')}: {lost}")
 
     before = signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, seconds)
@@ -136,6 +152,8 @@ def run(job: Job, emit: Emit) -> None:
         code = pytest.main(_arguments(job), plugins=[Reporter(job, emit)])
         if code == pytest.ExitCode.INTERNAL_ERROR:  # never the learner's doing
             emit({"crashed": f"pytest ended with an internal error\n{output.text()}"})
+        elif code == pytest.ExitCode.USAGE_ERROR:
+            emit({"unusable": f"pytest could not begin\n{output.text()}"})
     emit({"done": True, "output": output.text(), "tampered": tampered()})
 
 

@@ -12,6 +12,7 @@ from workbook.database import Database
 from workbook.files import WorkspaceError
 from workbook.history import Change, FileChange, Version
 from workbook.score import Attempt, Progress
+from workbook.verdict import Outcome
 
 __all__ = [
     "Attempt",
@@ -196,7 +197,7 @@ class Workspace:
         return None if row is None else str(row[0])
 
     def record(self, exercise: str, outcome: str, points: int, out_of: int, source: str) -> None:
-        """Record a check.
+        """Record a check; one that the machine left no time is no attempt.
 
         Args:
             exercise: Such as "2.2".
@@ -205,6 +206,8 @@ class Workspace:
             out_of: The points it could give.
             source: What ran it, such as "%check".
         """
+        if outcome == Outcome.LATE:
+            return
         row = (history.now(), exercise, outcome, points, out_of, source)
         columns = "time, exercise, outcome, points, out_of, source"
         insert = f"INSERT INTO attempts ({columns}) VALUES (?, ?, ?, ?, ?, ?)"

@@ -36,7 +36,7 @@ def test_a_wrong_answer_speaks_http(course: Course, worker: Worker, package: Pac
     assert found.outcome is Outcome.WRONG
     text = report.text(found)
     for part in (
-        "0.1 A route: wrong (1 of 2 criteria)",
+        "0.1 A route: wrong (1 of 2 criteria fails)",
         "GET /health",
         "got: the body {'status': 'OK'}",
         "expected: the body {'status': 'ok'}",
@@ -116,7 +116,7 @@ def test_an_endless_loop_ends_at_the_limit(course: Course, worker: Worker, packa
     found = worker.check(course, "0.1", app, limit=1.0)
     assert time.monotonic() - began < 20
     assert found.outcome is Outcome.RAISED
-    assert "it did not end within 1 seconds" in report.text(found)
+    assert "it did not end within 1 second" in report.text(found)
     assert "app/main.py" in str(found.criteria[0].where)
     assert worker.check(course, "0.1", health(package, GOOD)).passed
 
