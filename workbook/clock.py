@@ -17,13 +17,22 @@ def excuse(seconds: float) -> None:
     _excused += seconds
 
 
+class MachineBusy(BaseException):
+    """Code did not end, and the machine gave it no time to: that is no verdict on it."""
+
+
 def queued(process: int | str = "self") -> float:
     """Return the seconds that a process was ready to run and got no processor, as far as the system says."""
+    return _counted(process, 1) + (_excused if process == "self" else 0.0)
+
+
+def _counted(process: int | str, column: int) -> float:
+    """Return what the system counts for the threads of a process: 0, the seconds at work; 1, those in the queue."""
     found = 0
     for thread in _threads(process):
         with suppress(OSError, ValueError, IndexError):  # it has ended since, or this system does not count
-            found += int((thread / "schedstat").read_text().split()[1])
-    return found / 1e9 + (_excused if process == "self" else 0.0)
+            found += int((thread / "schedstat").read_text().split()[column])
+    return found / 1e9
 
 
 def _threads(process: int | str) -> list[Path]:
@@ -49,7 +58,7 @@ class Stopwatch:
 
     def __init__(self, process: int | str = "self") -> None:
         self._process = process
-        self._began, self._used, self._queued = time.monotonic(), time.process_time(), queued(process)
+        self._began, self._used, self._queued = time.monotonic(), self._work(), queued(process)
         self._counts = bool(_threads(process))
 
     @property
@@ -59,8 +68,11 @@ class Stopwatch:
 
     @property
     def used(self) -> float:
-        """Return the seconds of processor time of this process."""
-        return time.process_time() - self._used
+        """Return the seconds at work."""
+        return self._work() - self._used
+
+    def _work(self) -> float:
+        return time.process_time() if self._process == "self" else _counted(self._process, 0)
 
     @property
     def missed(self) -> float:

@@ -58,6 +58,7 @@ class Conclusion:
         if attempt == Attempt.STUB and report.passed:
             report.outcome, report.note = Outcome.BROKE, "the code as given passes every check"
         elif attempt == Attempt.MISSING and failed:
+            self.report.note = _reason(report.failures)
             self._not_attempted("run the exercise's cell: what it defines is not in your app yet")
         elif attempt in (Attempt.STUB, Attempt.NOTHING) and failed:
             hole = YOUR_CODE in given
@@ -108,6 +109,12 @@ class Conclusion:
         return next((message[key] for message in self.messages if key in message), None)
 
 
+def _reason(failures: list[Criterion]) -> str:
+    """Return what a check met where the exercise is not there: it may be another fault that hides it."""
+    met = next((one for one in failures if one.outcome is Outcome.RAISED and one.where), None)
+    return f"what the check met first: {met.got}\n{met.where}" if met else ""
+
+
 def hints(criteria: list[Criterion]) -> tuple[str, str]:
     """Return what to do first, and what to do about another mistake, if there is one.
 
@@ -132,8 +139,9 @@ def hints(criteria: list[Criterion]) -> tuple[str, str]:
 
 
 def _alike(one: Criterion, other: Criterion) -> bool:
-    if one.cause or other.cause:
-        return one.cause == other.cause
+    if one.cause or other.cause:  # one kind of exception, on one line
+        kinds = (one.cause.partition(":")[0], other.cause.partition(":")[0])
+        return kinds[0] == kinds[1] and one.trace[-1:] == other.trace[-1:]
     return one.hint == other.hint or signature(one)[2:3] == signature(other)[2:3] != ("",)
 
 

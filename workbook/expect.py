@@ -189,7 +189,8 @@ def equal(
         Wrong: the values differ.
     """
     if not same(got, expected):
-        kinds = ("", "") if type(got) is type(expected) else (kind_of(got), kind_of(expected))
+        told = type(got) is not type(expected) and got is not None and expected is not None
+        kinds = (kind_of(got), kind_of(expected)) if told else ("", "")
         found, wanted = shown(got) + kinds[0], shown(expected) + kinds[1]
         raise Wrong(did=did, got=found, expected=wanted, why=why, hint=hint, at=at)
 

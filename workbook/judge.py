@@ -112,6 +112,7 @@ class Judge:
     def _by_fault(self, made: Criterion, fault: Fault, *, of_answer: bool, sure: bool) -> None:
         """Let the exception speak: its hint where a rule knows one, and what it was, in place of what it led to."""
         if sure:
+            made.cause, made.trace = fault.cause, fault.trace
             return
         if of_answer and made.exchange is not None:
             made.got = made.exchange.answer_line

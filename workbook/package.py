@@ -17,15 +17,18 @@ class Package:
     """The learner's package: where it lies, how its modules are imported, which frames are its.
 
     `used` says whether a check has come to the learner's code yet: what fails before that is the check's own fault.
+    `foreign` are files below the folder that are not the learner's.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.used = folder.absolute(), False
+        self.folder, self.used, self.foreign = folder.absolute(), False, frozenset[str]()
 
     def locate(self, file: str, line: int) -> Location | None:
         """Return a Location for a line of the package's own code, else None."""
         path = Path(file)
         if not path.is_absolute() or not path.is_relative_to(self.folder):
+            return None
+        if path.relative_to(self.folder).as_posix() in self.foreign:
             return None
         relative = Path(PACKAGE) / path.relative_to(self.folder)
         return Location(path=relative.as_posix(), line=line, source=_line(path, line))

@@ -107,6 +107,8 @@ class Recorder(httpx.AsyncBaseTransport):
     def _tell(self, exchange: Exchange, raised: Raised) -> None:
         """Put the exception behind a 500 into words at once, and let go of it: it may hold a forgotten coroutine."""
         error, raised.error = raised.error, None
+        if exchange.status == 422:
+            exchange.fault = _unread(self._scope.get("endpoint"), exchange.endpoint)
         if error is not None and self._explain is not None and (exchange.status or 0) >= 500:
             exchange.fault = self._explain(error)
             if not exchange.fault.planted:
@@ -118,6 +120,26 @@ class Recorder(httpx.AsyncBaseTransport):
         found = expect.place(endpoint) if endpoint is not None else None
         code = getattr(inspect.unwrap(endpoint) if callable(endpoint) else None, "__code__", None)
         return self._locate(*found) if found else None, tuple(code.co_names) if code else ()
+
+
+def _unread(endpoint: Any, where: Location | None) -> Fault | None:
+    """Return the fault of a parameter whose type FastAPI could not read, and therefore takes for a part of the address.
+
+    That is so where the type is imported only for type checkers, and annotations are kept as texts.
+    """
+    function = inspect.unwrap(endpoint) if callable(endpoint) else None
+    known = getattr(function, "__globals__", None)
+    for name, one in inspect.signature(function).parameters.items() if function and known is not None else ():
+        if isinstance(one.annotation, str):
+            try:
+                eval(one.annotation, known)  # as FastAPI reads it, in the process of the check
+            except NameError as error:
+                told = f"FastAPI cannot read the type of `{name}`, and asks for it in the address: {error}"
+                hint = f"`{one.annotation}` must be there when the app runs: import it without `if TYPE_CHECKING`"
+                return Fault(summary=told, hint=hint, where=where, trace=[str(where)] if where else [])
+            except Exception:  # not this mistake
+                continue
+    return None
 
 
 def _is_transports(error: AssertionError) -> bool:

@@ -202,5 +202,8 @@ TABLE: tuple[tuple[str, str, str], ...] = (
     ("IndentationError", r"", "indent the lines of one block alike, with four spaces"),
     ("SyntaxError", r"'await' outside", "`await` needs an `async def` around it"),
     ("SyntaxError", r"", "repair the line in the editor, or run its cell again"),
+    ("PytestUnraisableExceptionWarning", r"finalize|connection|sqlite|Engine|Session|unclosed", "something was still open when Python cleaned up: dispose of the engine, and close sessions and clients, in the fixture that made them"),
+    ("DeprecationWarning", r"", "in the tests of this course a warning is an error: its message says what to write instead"),
+    ("Warning", r"", "in the tests of this course a warning is an error: its message says what it is about"),
     ("ZeroDivisionError", r"", "the divisor is 0 here: which case makes it so?"),
 )  # fmt: skip

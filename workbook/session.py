@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from workbook import checks, expect
-from workbook.clock import Stopwatch
+from workbook.clock import MachineBusy, Stopwatch
 from workbook.job import LATE, Job
 from workbook.judge import Judge
 from workbook.package import Package
@@ -33,10 +33,6 @@ Emit = Callable[[dict[str, Any]], None]
 
 class TimeExceeded(BaseException):
     """A check did not end within its limit; raised inside the code that runs too long."""
-
-
-class MachineBusy(BaseException):
-    """A check did not end, and the machine gave it no time to; no verdict on the code."""
 
 
 class Bounded(io.TextIOBase):

@@ -15,6 +15,7 @@ strip lstrip rstrip lower upper casefold title capitalize replace removeprefix r
 split join format astimezone isoformat model_copy model_dump where order_by limit offset options filter
 filter_by values returning execution_options distinct group_by with_for_update"""
 GIVING = frozenset(_GIVING.split())
+STATEMENTS = ("select", "insert", "update", "delete")
 ATTRIBUTES = ("setattr", "getattr", "hasattr")
 CALLED_LATER = ("add_task", "run_in_threadpool", "to_thread", "Depends", "run_in_executor")
 AWAITING = ("gather", "create_task", "wait_for", "shield", "ensure_future", "run", "as_completed", "wait")
@@ -52,12 +53,23 @@ def _for_nothing(node: ast.Expr) -> Iterator[Slip]:
     code = _brief(value)
     if isinstance(value, ast.Compare):
         yield Slip(f"`{code}` compares, and changes nothing: a single `=` sets", node.lineno)
+    elif _is_statement(value) and not isinstance(node.value, ast.Await):
+        yield Slip(f"`{code}` makes a statement, and nothing sends it to the database", node.lineno)
     elif isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) and value.func.attr in GIVING:
         if not isinstance(value.func.value, ast.Name) or value.func.value.id not in ("self", "cls"):
             text = f"the result of `{code}` is thrown away: it gives a new value, and leaves the old one as it is"
             yield Slip(text, node.lineno)
     elif isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id[:1].isupper():
         yield Slip(f"`{code}` makes an object that nothing uses: is a word missing before it?", node.lineno)
+
+
+def _is_statement(value: ast.expr) -> bool:
+    """Say whether a call makes an SQL statement: `delete(User)`, `table.delete()`."""
+    if not isinstance(value, ast.Call):
+        return False
+    if isinstance(value.func, ast.Name):
+        return value.func.id in STATEMENTS and bool(value.args)
+    return isinstance(value.func, ast.Attribute) and value.func.attr == "delete" and not value.args
 
 
 def _quoted(node: ast.For | ast.AsyncFor) -> Iterator[Slip]:

@@ -36,7 +36,7 @@ class Trail:
     Args:
         package: the learner's package.
         exercise: the id of the exercise that is checked, if one is.
-        path: the exercise's file, such as `app/main.py`.
+        path: the exercise's file, such as `app/main.py`, or its folder with a slash at the end.
         checks: the folder of the checks: what they raise below the learner's code, they raise on purpose.
     """
 
@@ -83,10 +83,13 @@ class Trail:
 
     def _where(self, error: BaseException, steps: list[Step]) -> Location | None:
         """Return the line to look at: the innermost in the exercise's file, if it came through that at all."""
-        here = [step.place for step in steps if step.place and step.place.path == self._path]
+        here = [step.place for step in steps if step.place and self._is_here(step.place)]
         if here and not isinstance(error, ON_THE_LINE):
             return here[-1]
         return steps[-1].place if steps else None
+
+    def _is_here(self, place: Location) -> bool:
+        return place.path == self._path or (self._path.endswith("/") and place.path.startswith(self._path))
 
     def _hint(self, error: BaseException, steps: list[Step], *, unanswered: bool) -> str:
         scene = diagnose.Scene(error)

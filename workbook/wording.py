@@ -12,7 +12,7 @@ _TOKEN = re.compile(r"eyJ[\w-]{5,}(?:\.[\w-]*){1,2}|eyJ[\w-]{12,}")
 _BCRYPT = re.compile(r"(\$2[abxy]\$\d\d\$)[./A-Za-z0-9]{20,}")
 _SECRET = re.compile(r"(?<![\w-])(?=[\w-]*\d)(?=[\w-]*[a-z])(?=[\w-]*[A-Z])([\w-]{4})[\w-]{28,}(?![\w-])")
 _HEX = re.compile(r"\b(?=\d*[a-f])(?=[a-f]*\d)([0-9a-f]{4})[0-9a-f]{28,}\b")
-_IDENTIFIER = re.compile(r"[A-Za-z]+\d*(?:_+[A-Za-z]+\d*)+")
+_IDENTIFIER = re.compile(r"[A-Za-z]+\d*(?:_+(?:[A-Za-z]+\d*|\d+))+")
 _OBJECT = (
     (re.compile(r"<[\w.<>]*?(\w+) object at 0x\w+>"), r"<\1>"),
     (re.compile(r"<(\w+) object ([\w.<>]+) at 0x\w+>"), r"<\1 \2>"),
@@ -37,8 +37,8 @@ def count(number: float, noun: str) -> str:
 
 
 def kind_of(value: object) -> str:
-    """Return what a value is, in brackets after it: ` (an int)`; nothing for None, which says it itself."""
-    return "" if value is None else f" ({with_article(type(value).__name__)})"
+    """Return what a value is, in brackets, to stand after it: ` (an int)`."""
+    return f" ({with_article(type(value).__name__)})"
 
 
 def shown(value: object) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -24,12 +24,12 @@ FILES = {
 
 
 @pytest.fixture
-def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     """Give the module `app.service` of a small package."""
     Snapshot(FILES).write(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     forget()
-    yield importlib.import_module("app.service")  # type: ignore[misc]
+    yield importlib.import_module("app.service")
     forget()
 
 
