@@ -331,6 +331,11 @@ USERS_ROUTES = (
 NOT_ASKED = "the guard must say no before the route begins: who lacks a permission gets Forbidden"
 
 
+def unless_returned(call, hint):
+    """Choose the hint: an error that is returned, and not raised, explains whatever comes of it."""
+    return "an error is raised, not returned" if "return Forbidden" in source_of(call) else hint
+
+
 @exercise("10.1")
 class TestRequirePermissions:
     @pytest.fixture
@@ -384,7 +389,7 @@ class TestRequirePermissions:
                 403,
                 "forbidden",
                 why="everybody who is signed in could read, change and delete all users",
-                hint="an error is raised, not returned" if "return Forbidden" in source_of(call) else NOT_ASKED,
+                hint=unless_returned(call, NOT_ASKED),
                 at=call,
             )
 
@@ -403,7 +408,7 @@ class TestRequirePermissions:
                 before,
                 did=f"{method} /api/v1{path} by Ada, a user",
                 why="a refusal that comes after the work is no refusal",
-                hint="raise Forbidden in `__call__`: it runs before the route",
+                hint=unless_returned(call, "raise Forbidden in `__call__`: it runs before the route"),
                 at=call,
             )
 
@@ -418,7 +423,9 @@ class TestRequirePermissions:
                 answer,
                 403,
                 why="the messages would tell how the routes of admins work",
-                hint="keep `dependencies=[...]` in the decorators, and raise Forbidden in `__call__`",
+                hint=unless_returned(
+                    call, "keep `dependencies=[...]` in the decorators: these run before the body is read"
+                ),
                 at=call,
             )
 
@@ -458,7 +465,9 @@ class TestRequirePermissions:
                 await ask(visitor, ada, "GET", "/users"),
                 status,
                 why="a right that was taken away would last until the app starts again",
-                hint="one object serves all requests: ask has_permission at each call, and keep nothing in `self`",
+                hint=unless_returned(
+                    call, "one object serves all requests: ask at each call, and keep nothing in `self`"
+                ),
                 at=call,
             )
 
@@ -471,7 +480,9 @@ class TestRequirePermissions:
         ada = await people.add("ada")
         both, one, none = guarded(first, second), guarded(first), guarded()
         other, turned = guarded(second), guarded(second, first)
-        hint = "all of `self.permissions` are needed: has_permission takes as many as you give it"
+        hint = unless_returned(
+            call, "all of `self.permissions` are needed: has_permission takes as many as you give it"
+        )
         for path in (both, other, turned):
             why = "one right would open what needs two"
             expect.status(await ask(visitor, ada, "GET", path), 403, why=why, hint=hint, at=call)

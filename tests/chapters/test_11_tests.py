@@ -131,6 +131,10 @@ class TestStarted:
             "test_anew",
             hooks=AFTER,
             hints=(
+                (
+                    "could not be read",
+                    "conftest.py raises or warns when it is imported: `pytest()` in the notebook says what",
+                ),
                 ("client is NoneType", "the fixture comes to its end without a `yield`, or yields nothing"),
                 (
                     "is closed already",
@@ -237,12 +241,12 @@ def test_nothing_of_yesterday(left):
     assert left("users") == 0, f"the test asks for nothing, and there are rows of an earlier run: {left('users')}"
 
 
-async def test_a_loose_row(app):
-    await fill(app, LOOSE.insert().values(id=7))
+async def test_a_row(app):
+    await fill(app, USERS.insert().values(email="a@example.com", username="a", hashed_password="none"))
 
 
 def test_asks_for_nothing(left):
-    assert left("aaa_probe") == 0, "a test that asks for no fixture of yours finds the rows of the test before"
+    assert left("users") == 0, "a test that asks for no fixture of yours finds the rows of the test before"
 
 
 async def count(app, table):
@@ -348,7 +352,7 @@ class TestEmpty:
         passes(
             suite,
             EMPTY,
-            "test_a_loose_row",
+            "test_a_row",
             "test_asks_for_nothing",
             hooks=LEFT,
             did="one test stores a row, the next one asks for no fixture of yours",
