@@ -289,6 +289,7 @@ async def test_child_is_gone(app):
 """
 
 
+NOT_SENT = (("got <bound method", "`delete` is a method of the table: brackets make the statement"),)
 # rows that an earlier run has left, and a way to count rows that asks for none of the learner's fixtures
 LEFT = """
 import pytest
@@ -332,6 +333,7 @@ class TestEmpty:
             EMPTY,
             "test_nothing_of_yesterday",
             hooks=LEFT,
+            hints=NOT_SENT,
             did="an earlier run has left a user; the first test counts the users",
             expected="no users",
             why="a run that was interrupted leaves rows, and then the first test fails",
@@ -355,6 +357,7 @@ class TestEmpty:
             "test_a_row",
             "test_asks_for_nothing",
             hooks=LEFT,
+            hints=NOT_SENT,
             did="one test stores a row, the next one asks for no fixture of yours",
             expected="no rows",
             why="a test that must remember to ask for an empty database will forget it one day",
@@ -369,6 +372,7 @@ class TestEmpty:
             "test_user_comes",
             "test_user_is_gone",
             hooks=LEFT,
+            hints=NOT_SENT,
             did="one test signs up a user, the next one counts the users",
             expected="no users",
             why="a test that sees yesterday's rows passes alone and fails in company",
@@ -383,6 +387,7 @@ class TestEmpty:
             "test_loose_comes",
             "test_loose_is_gone",
             hooks=LEFT,
+            hints=NOT_SENT,
             did="one test stores a row in a table that is new in Base.metadata, the next one counts",
             expected="no rows",
             why="whoever adds a table will not think of this fixture",
@@ -397,6 +402,7 @@ class TestEmpty:
             "test_child_comes",
             "test_child_is_gone",
             hooks=LEFT,
+            hints=NOT_SENT,
             did="one test stores a row that refers to a user, the next one counts both",
             expected="no rows, and no error",
             why="the database refuses to delete a row that another one still needs; then every test fails",
