@@ -11,6 +11,7 @@ from workbook.checks import exercise
 from workbook.suite import Variant
 
 SECONDS = 20  # for one run; on a quiet machine it is one
+EXCEPTION = "begin with the exception: what does the line that it names need, and not get?"
 PROBES = "tests/probe/test_probe.py"
 
 # ------------------------------------------------------------------------------------------------------------- probes
@@ -27,15 +28,16 @@ def passes(suite, source, *tests, hooks="", hints=(), did, expected, why, hint):
     ran = suite.run([Variant("probe", files=files, paths=(PROBES,))], limit=SECONDS)[0]
     for test in tests:
         name = f"{PROBES}::{test}"
-        got = (ran.messages.get(name) or ran.summary()).removeprefix("AssertionError: ")
+        got, fault = (ran.messages.get(name) or ran.summary()).removeprefix("AssertionError: "), ran.faults.get(name)
+        raised = fault is not None and not fault.summary.startswith("AssertionError")
         expect.that(
             ran.outcomes.get(name) == "passed",
             did=did,
             got=got,
             expected=expected,
             why=why,
-            hint=next((one for pattern, one in hints if re.search(pattern, got)), hint),
-            fault=ran.faults.get(name),
+            hint=next((one for pattern, one in hints if re.search(pattern, got)), EXCEPTION if raised else hint),
+            fault=fault,
         )
 
 
