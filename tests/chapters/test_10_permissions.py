@@ -745,10 +745,13 @@ class TestOwnerOrAdmin:
         return await people.add("ada")
 
     @pytest.fixture
-    async def item(self, visitor, ada):
-        """An item of Ada's; it is not the first one."""
-        await add_item(visitor, ada, title="another one")
-        return await add_item(visitor, ada)
+    async def item(self, visitor, people, ada):
+        """An item of Ada's; the first one is somebody else's, and an id before it is free."""
+        await add_item(visitor, await people.add("zoe"), title="the first one")
+        gap = await add_item(visitor, ada, title="another one")
+        made = await add_item(visitor, ada)
+        await ask(visitor, ada, "DELETE", f"/items/{gap.get('id')}")
+        return made
 
     async def test_the_owner(self, visitor, ada, item, service):
         """The owner reads, changes and deletes: 200, 200, 204"""
@@ -756,9 +759,13 @@ class TestOwnerOrAdmin:
         await self.may_do_all(visitor, ada, item, service, "people could not work with their own items", hint)
 
     async def test_an_admin(self, visitor, people, ada, item, service):
-        """An admin reads, changes and deletes anybody's item, and its owner stays"""
+        """An admin reads, changes and deletes anybody's item, and its owner stays; her own she finds as well"""
+        root = await people.admin()
         hint = "who has Permission.MANAGE_ITEMS needs no condition at all: an empty list"
-        await self.may_do_all(visitor, await people.admin(), item, service, "an admin could not help anybody", hint)
+        await self.may_do_all(visitor, root, item, service, "an admin could not help anybody", hint)
+        own = await add_item(visitor, root)
+        answer = await ask(visitor, root, "GET", f"/items/{own.get('id')}")
+        expect.status(answer, 200, why="an admin could not read her own items", hint=hint, at=service.visible)
 
     async def test_a_superuser(self, visitor, people, ada, item, service):
         """A superuser may do it too, whatever the role"""
@@ -1438,13 +1445,14 @@ class TestListOfItems:
     async def test_admins_see_all(self, visitor, crowd, people, get_page):
         """Admins and superusers see and count all items"""
         boss = await people.add("boss", is_superuser=True)
+        await add_item(visitor, crowd["root"], title="Root's own")
         for person in (crowd["root"], boss):
             await self.expect_page(
                 visitor,
                 person,
                 "",
-                ["Diary one", "Pen", "Diary two", "Lamp", "Ink"],
-                5,
+                ["Diary one", "Pen", "Diary two", "Lamp", "Ink", "Root's own"],
+                6,
                 "an admin could not help anybody",
                 "`visible()` knows who may see all: then it is empty, and nothing else may narrow the list",
                 get_page,
