@@ -715,10 +715,11 @@ class Trial:
         path: the file, below `app`.
         rewritten: cells that say the same in another way; the result is the second right app.
         broken: cells by name; each text may hold several cells.
+        name: what the exercise asks to write there.
     """
 
-    def __init__(self, path, rewritten, broken):
-        self.path = path
+    def __init__(self, path, rewritten, broken, name):
+        self.path, self.name = path, name
         self.right = [
             self._variant("the right app", ""),
             self._variant("the right app, written differently", rewritten),
@@ -769,6 +770,7 @@ class Trial:
         if found.caught:
             return
         text = Path(load("tests").__file__).parents[1].joinpath(self.path).read_text("utf-8")
+        at = getattr(load(self.path.removesuffix(".py").replace("/", ".")), self.name, None)
         names, silent = tests_of(text)
         if names == silent:
             raise expect.Wrong(
@@ -777,6 +779,7 @@ class Trial:
                 expected="each test compares what came back with what should come back",
                 why="a test without a question runs everything and notices nothing",
                 hint="end the test with an `assert` that compares what came back with what is right",
+                at=at,
             )
         raise expect.Wrong(
             did=f"pytest app/{self.path}, on an app with this fault",
@@ -785,6 +788,7 @@ class Trial:
             expected=f"at least one test fails, because {fault}" if fault else "at least one test fails",
             why=why,
             hint=hint_for_a_row(text, row) if row and row in text else hint,
+            at=at,
         )
 
 
@@ -994,6 +998,7 @@ class ItemService:
         return [Item.owner_id == self.user.id]
 ''',
     },
+    "test_access",
 )
 
 
@@ -1212,6 +1217,7 @@ async def get_session(request: Request) -> AsyncIterator[AsyncSession]:
             await session.commit()
 ''',
     },
+    "TestComplaints",
 )
 
 
@@ -1347,6 +1353,7 @@ class UserService:
         return user
 ''',
     },
+    "TestGaps",
 )
 
 
