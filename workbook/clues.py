@@ -159,8 +159,19 @@ def no_field(scene: Scene) -> str:
     return f"`{found[1]}` is no Pydantic type: clients see a schema, so name that as the answer's type"
 
 
+def called_too_early(scene: Scene) -> str:
+    """Say that `Depends` takes the function, and not what it gives."""
+    code = f"{scene.line}\n{scene.definition}"
+    found = re.search(r"Depends\((\w+)\(", code) if isinstance(scene.error, TypeError) else None
+    if not found or found[1][:1].isupper():
+        return ""
+    told = "`Depends` takes the function itself, and FastAPI calls it, at each request"
+    return f"{told}: the brackets call `{found[1]}` now"
+
+
 CLUES: tuple[Callable[[Scene], str], ...] = (
     provided,
+    called_too_early,
     odd_character,
     unknown_name,
     unknown_attribute,

@@ -118,7 +118,7 @@ def _reason(failures: list[Criterion]) -> str:
 def hints(criteria: list[Criterion]) -> tuple[str, str]:
     """Return what to do first, and what to do about another mistake, if there is one.
 
-    Failures with one cause, one hint or one result are one mistake. What raised comes first. Then, where the first
+    Failures with one cause, one hint or one result are one mistake. What was seen comes first. Then, where the first
     criterion fails, the order of the criteria counts, because the later ones build on it; else the mistake that fewest
     criteria fail by, because its criterion names it most exactly. Where all fail, and nothing raised, one is enough.
     """
@@ -131,10 +131,10 @@ def hints(criteria: list[Criterion]) -> tuple[str, str]:
         else:
             group.append(one)
     basic = bool(failures) and failures[0] is criteria[0]
-    ranked = sorted(mistakes, key=lambda group: (not group[0].cause, 0 if basic else len(group)))
+    ranked = sorted(mistakes, key=lambda group: (not group[0].seen, 0 if basic else len(group)))
     found = [hint for group in ranked for hint in (_hint(group), group[0].other)]
     first, second, *_ = [*dict.fromkeys(filter(None, found)), "", ""]
-    alone = len(failures) == len(criteria) and not any(one.cause or one.other for one in failures)
+    alone = len(failures) == len(criteria) and not any(one.seen for one in failures)
     return first, "" if alone else second
 
 

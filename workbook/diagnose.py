@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from workbook.clues import CLUES, Scene
 from workbook.rules import TABLE
@@ -19,6 +20,11 @@ def hint_for(error: BaseException, exercise: str = "", scene: Scene | None = Non
         scene: where it rose, if that is known.
     """
     found = scene or Scene(error)
+    below = error.__cause__
+    if isinstance(below, NameError):  # a name in an annotation, which SQLAlchemy or Pydantic has read
+        named = hint_for(below, exercise, replace(found, error=below))
+        if named:
+            return named
     return next(filter(None, (clue(found) for clue in CLUES)), "") or _by_the_table(error, exercise)
 
 

@@ -53,16 +53,22 @@ class Hole:
         """
         nodes = self.nodes(package)
         spoken = set(re.findall(r"\w+", words))
+        lacking = [name for name in self.names if name not in nodes and name.rpartition(".")[2] in spoken]
+        if lacking and not any(name.rpartition(".")[2] in spoken for name in nodes):
+            return self._line(package, self._classes(package, lacking))
         named = [node for name, node in nodes.items() if name.rpartition(".")[2] in spoken]
         functions = [node for node in nodes.values() if isinstance(node, Function | ast.ClassDef)]
         chosen = (named or functions or list(nodes.values()))[:1]
         if not named and len(nodes) > 1 and not functions:
-            chosen = self._classes(package) or chosen
-        return package.locate(str(package.folder / self.path), chosen[0].lineno) if chosen else None
+            chosen = self._classes(package, self.names) or chosen
+        return self._line(package, chosen)
 
-    def _classes(self, package: Package) -> list[ast.stmt]:
-        """Return the one class in which all of the asked names stand."""
-        around = {name.rpartition(".")[0] for name in self.names}
+    def _line(self, package: Package, nodes: Sequence[ast.stmt]) -> Location | None:
+        return package.locate(str(package.folder / self.path), nodes[0].lineno) if nodes else None
+
+    def _classes(self, package: Package, names: Sequence[str]) -> list[ast.stmt]:
+        """Return the one class in which all of these names stand."""
+        around = {name.rpartition(".")[0] for name in names}
         found = dict(_outline(ast.parse(self.text(package)), "")) if len(around) == 1 else {}
         return [found[name] for name in around if name in found]
 

@@ -7,6 +7,8 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from workbook import diagnose, expect
 from workbook.hole import Hole
 from workbook.package import Package
@@ -20,6 +22,7 @@ BUSY = "the machine was busy, and left this check no time; run it again"
 OTHER_KIND = (AttributeError, TypeError, LookupError, ValueError)
 # raised and caught again by a check: these are slips wherever they rise
 SLIPS = (NameError, ImportError, SyntaxError, AttributeError, NotImplementedError)
+LIBRARIES = ("sqlalchemy", "fastapi")
 
 
 class NotAttempted(Exception):
@@ -89,6 +92,9 @@ class Judge:
         made.where = self._place(made, error.at, fault)
         if fault is not None:
             self._by_fault(made, fault, of_answer=of_answer, sure=error.sure)
+            seen = error.__context__ if error.__suppress_context__ and error.error is None else None
+            if made.hint != error.hint and isinstance(seen, Exception) and not isinstance(seen, SLIPS):
+                made.other = error.hint  # the check has seen the exception, too: its hint may know more
         elif not error.sure:
             self._by_slip(made)
         self._by_forgotten(made, fault)
@@ -97,11 +103,8 @@ class Judge:
         """Return the exception behind a wrong answer, and whether a request ended in it."""
         if error.fault is not None:
             return error.fault, False
-        caught = error.error or error.__cause__
-        context = error.__context__
-        if caught is None and isinstance(context, SLIPS) and not isinstance(context, ValueError):
-            caught = context
-        if caught is not None and self._trail.steps(caught):
+        caught = error.error or error.__cause__ or _told(error.__context__)
+        if caught is not None and (self._trail.steps(caught) or type(caught).__module__.split(".")[0] in LIBRARIES):
             return self._trail.fault(caught), False
         told = error.exchange or next((one for one in reversed(self.exchanges) if one.fault), None)
         fault = told.fault if told else None
@@ -112,31 +115,35 @@ class Judge:
     def _by_fault(self, made: Criterion, fault: Fault, *, of_answer: bool, sure: bool) -> None:
         """Let the exception speak: its hint where a rule knows one, and what it was, in place of what it led to."""
         if sure:
-            made.cause, made.trace = fault.cause, fault.trace
+            made.cause, made.trace, made.seen = fault.cause, fault.trace, True
             return
         if of_answer and made.exchange is not None:
             made.got = made.exchange.answer_line
         if fault.hint or of_answer:
             made.hint = fault.hint or "begin with the exception: what does the line that it names need, and not get?"
-            made.cause, made.trace = fault.cause, fault.trace
+            made.cause, made.trace, made.seen = fault.cause, fault.trace, True
+        forgotten = re.match(r"`([\w.]+)` was called without `await`", fault.summary)
+        slip = self._unawaited(forgotten[1]) if forgotten else None
+        if slip is not None and self.hole is not None:
+            made.hint, made.where = slip.hint, self.package.locate(str(self.package.folder / self.hole.path), slip.line)
 
     def _by_slip(self, made: Criterion) -> None:
         """Name a slip that can be seen in the exercise's own text, and keep the criterion's hint beside it."""
         nodes = self.hole.nodes(self.package) if self.hole else {}
         slip = next(slips(nodes.values()), None)
         if slip is not None and self.hole is not None:
-            made.hint, made.other = slip.hint, made.hint
+            made.hint, made.other, made.seen = slip.hint, made.hint, True
             made.where = self.package.locate(str(self.package.folder / self.hole.path), slip.line)
 
     def _raised(self, made: Criterion, error: BaseException) -> None:
         fault = self._trail.fault(error)
         made.outcome, made.where = Outcome.RAISED, fault.where
-        if made.where is None and made.exchange is not None:
-            made.where = self._place(made, None)
+        if made.where is None or made.exchange is not None:
+            made.where = self._place(made, None, fault)
         made.did = made.exchange.request_line if made.exchange else ""
         timed_out = type(error).__name__ == "TimeExceeded"
         made.got = str(error) if timed_out else fault.summary
-        made.hint, made.trace, made.cause = fault.hint, fault.trace, fault.cause
+        made.hint, made.trace, made.cause, made.seen = fault.hint, fault.trace, fault.cause, True
         self._by_forgotten(made, fault)
 
     def _by_forgotten(self, made: Criterion, fault: Fault | None) -> None:
@@ -145,13 +152,16 @@ class Judge:
             return
         name = next(filter(None, self.forgotten), "")
         slip = self._unawaited(name) if name else None
+        short = name.rpartition(".")[2]
         if slip is not None and self.hole is not None:
             made.hint, made.where = slip.hint, self.package.locate(str(self.package.folder / self.hole.path), slip.line)
+        elif self.hole is not None and re.search(rf"\basync def {short}\b", self.hole.text(self.package)):
+            made.hint = f"`{short}` is `async`, and what calls it does not await it: is a plain `def` asked for here?"
         elif name:
             made.hint = f"`{name}` was called without `await`: put `await` before the call"
         else:
             made.hint = made.hint or "put `await` before the call: it gives a coroutine"
-        made.other = ""
+        made.other, made.seen = "", bool(name)
 
     def _other_kind(self, made: Criterion, error: BaseException) -> None:
         """A check cannot go on with what the learner's code gave: a name is gone, or it is another kind of thing."""
@@ -168,19 +178,19 @@ class Judge:
     def _place(self, made: Criterion, at: object, fault: Fault | None = None) -> Location | None:
         """Return the learner's line that is at fault.
 
-        That is a line in the exercise's file that an exception came through; else what the check names; else the
-        exercise's own definition, or the endpoint where it lies in the exercise's file, too.
+        That is a line in the exercise's file that an exception came through, or one that alone can cause it; else what
+        the check names; else the endpoint where it lies in the exercise's file, or the exercise's own definition.
         """
         file = self.hole.file if self.hole else ""
         raised = fault.where if fault else None
         named = expect.place(at) if at is not None else None
         named_place = self.package.locate(*named) if named else None
         endpoint = made.exchange.endpoint if made.exchange else None
-        if raised is not None and (raised.path == file or not self.hole):
+        if raised is not None and (raised.path == file or not self.hole or (fault and fault.local)):
             return raised
         if named_place is None and endpoint is not None and endpoint.path == file:
             named_place = endpoint
-        return named_place or raised or self._own(made) or endpoint
+        return named_place or self._own(made) or raised or endpoint
 
     def _own(self, made: Criterion) -> Location | None:
         """Return the exercise's own definition: the one that the endpoint calls, or that the feedback speaks of."""
@@ -197,6 +207,12 @@ class Judge:
     def _app_raised(self) -> bool:
         """Say whether the newest request ended in an exception: what a route returned can be at fault, too."""
         return bool(self.exchanges) and self.exchanges[-1].status is None
+
+
+def _told(context: BaseException | None) -> BaseException | None:
+    """Return the exception that a check has caught before it raised its own `from None`, where it tells a mistake."""
+    is_meant = isinstance(context, AssertionError | ValidationError)
+    return context if isinstance(context, Exception) and not is_meant else None
 
 
 def _not_awaitable(error: BaseException) -> bool:

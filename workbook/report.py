@@ -26,6 +26,7 @@ LABELS = {
 AGAIN = "(as above)"
 ASKED = 90  # characters of a request that failed as another one did
 CALLERS = 3
+IMPORT = re.compile(r":\d+  (from|import) ")  # on the way of every exception that rises while a module is read
 METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
 WITHOUT_BODY = ("get", "delete", "head", "options")
 WIDTH = max(len(label) for label in LABELS.values())
@@ -83,7 +84,7 @@ def _ways(criterion: Criterion) -> Iterator[tuple[str, str]]:
         where, last = str(criterion.where), criterion.trace[-1]
         if last != where:
             yield "raised at", last
-        callers = [place for place in dict.fromkeys(criterion.trace[:-1]) if place != where]
+        callers = [one for one in dict.fromkeys(criterion.trace[:-1]) if one != where and not IMPORT.search(one)]
         for place in callers[-CALLERS:]:
             yield "called from", place
 

@@ -79,6 +79,7 @@ TABLE: tuple[tuple[str, str, str], ...] = (
     ("RuntimeError", r"asyncio\.run\(\) cannot be called|event loop is already running", "there is a running event loop already: `await` the coroutine in place of starting another one"),
     ("RuntimeError", r"attached to a different loop|bound to a different event loop", "this object was made in another event loop: make it where it is used, and not at the top of the module"),
     # -------------------------------------------------------------------------------------------------- the database
+    ("InterfaceError|ProgrammingError|StatementError", r"type 'coroutine' is not supported", AWAIT),
     ("InterfaceError|ProgrammingError|StatementError", r"type '(HttpUrl|AnyUrl|EmailStr|SecretStr|Url)' is not supported", "{an0} of Pydantic went to the database as it is: what dumps the schema in a form that JSON has gives a plain text"),
     ("InterfaceError|ProgrammingError|StatementError", r"type '(\w+)' is not supported", "a value of the type `{0}` went to the database as it is: turn it into a text, a number or a date first"),
     ("StatementError|ArgumentError", r"SQLite DateTime type only accepts Python datetime", "a column of times takes a `datetime`: is this a text or a number?"),
@@ -136,6 +137,7 @@ TABLE: tuple[tuple[str, str, str], ...] = (
     ("PydanticUserError", r"Unrecognized field_?\s?(\w+) function signature", "the {0}'s parameters do not fit: after `cls`, or `self`, comes the value"),
     ("PydanticUserError", r"`(\w+)` is not fully defined; you should define `(\w+)`", "the type `{1}` was not known when `{0}` was made: import it, or define it above"),
     ("PydanticUserError", r"must be defined for class|Error when building FieldInfo|duplicate|already defined|more than one", "something of this class is defined twice: keep one of the two"),
+    ("PydanticSchemaGenerationError", r"Unable to generate pydantic-core schema for FieldInfo\(", "`Field(...)` stands where the type belongs: the type comes after the colon, and `Field` behind `=`"),
     ("PydanticSchemaGenerationError", r"Unable to generate pydantic-core schema for <class '(?:[\w.]*\.)?(\w+)'>", "`{0}` is no type that Pydantic knows: is a schema meant, or `arbitrary_types_allowed`?"),
     ("PydanticUndefinedAnnotation", r"name '(\w+)' is not defined", "define or import `{0}` in this file: an annotation is read when the class is used"),
     ("TypeError", r"Unable to apply constraint '(max_digits|decimal_places)'", "`{0}` is a rule for `Decimal`: the value that arrives here is of another type. A validator's place in `Annotated` decides what arrives, and so does the annotated type"),

@@ -34,7 +34,7 @@ def slips(nodes: Iterable[ast.stmt]) -> Iterator[Slip]:
     for top in nodes:
         for node in ast.walk(top):
             if isinstance(node, ast.Expr):
-                yield from _for_nothing(node)
+                yield from _for_nothing(node, isinstance(top, Function) and top.name.startswith("test"))
             elif isinstance(node, ast.For | ast.AsyncFor):
                 yield from _quoted(node)
             elif isinstance(node, Function):
@@ -47,12 +47,17 @@ def slips(nodes: Iterable[ast.stmt]) -> Iterator[Slip]:
                 yield from _is_on_column(node)
 
 
-def _for_nothing(node: ast.Expr) -> Iterator[Slip]:
+def _for_nothing(node: ast.Expr, in_test: bool) -> Iterator[Slip]:
     """A statement that works something out, and nothing uses it."""
     value = node.value.value if isinstance(node.value, ast.Await) else node.value
     code = _brief(value)
     if isinstance(value, ast.Compare):
-        yield Slip(f"`{code}` compares, and changes nothing: a single `=` sets", node.lineno)
+        told = (
+            "and asserts nothing: a test without `assert` passes always"
+            if in_test
+            else "and changes nothing: a single `=` sets"
+        )
+        yield Slip(f"`{code}` compares, {told}", node.lineno)
     elif _is_statement(value) and not isinstance(node.value, ast.Await):
         yield Slip(f"`{code}` makes a statement, and nothing sends it to the database", node.lineno)
     elif isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) and value.func.attr in GIVING:
@@ -97,7 +102,8 @@ def _without_result(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[Sl
     work = [one for one in node.body if not (isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant))]
     ends = (ast.Return, ast.Yield, ast.YieldFrom, ast.Raise)
     if work and says not in ("None", "NoReturn", "Never") and not any(isinstance(one, ends) for one in ast.walk(node)):
-        yield Slip(f"`{node.name}` says that it gives `{says}`, and has no `return`", node.lineno)
+        word = "yield" if re.match(r"(Async)?(Iterator|Generator|Iterable)\b", says) else "return"
+        yield Slip(f"`{node.name}` says that it gives `{says}`, and has no `{word}`", node.lineno)
 
 
 def _no_f(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[Slip]:

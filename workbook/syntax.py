@@ -6,6 +6,7 @@ import ast
 import re
 import warnings
 
+from workbook.clues import Scene, odd_character
 from workbook.errors import WorkbookError
 
 
@@ -104,5 +105,7 @@ def advice(error: SyntaxError, line: str) -> str:
     """Choose the hint for a syntax error."""
     if re.match(r"\s*(%{1,2}\w|!)|.*\w\?{1,2}\s*$", line):
         return MAGIC
+    if odd := odd_character(Scene(error, line)):
+        return odd
     found = (hint for pattern, hint in HINTS if re.search(pattern, error.msg or ""))
     return next(found, REPAIR)

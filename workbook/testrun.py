@@ -10,13 +10,12 @@ import contextlib
 import importlib
 import json
 import os
-import re
 import secrets
 import selectors
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,9 +25,10 @@ import pytest
 from workbook.clock import Stopwatch, excuse
 from workbook.imported import PACKAGE
 from workbook.package import Package
-from workbook.trail import Trail, chain
+from workbook.teller import Teller, forgotten
+from workbook.trail import Trail
 from workbook.verdict import Fault
-from workbook.wording import said, shortened
+from workbook.wording import shortened, summary
 
 TESTS = "tests"
 # as in the course's pyproject.toml, so that a terminal and a check give one verdict
@@ -46,7 +46,6 @@ PLUGINS = ("pytest_asyncio.plugin", "anyio.pytest_plugin")
 BUSY = "the machine was busy"
 LEFT_OUT = ("cacheprovider", "terminal", "junitxml", "doctest", "pastebin", "faulthandler", "nbval", "workbook.checks")
 CAN_FORK = hasattr(os, "fork") and not os.environ.get("WORKBOOK_NO_FORK")
-Emit = Callable[[dict[str, Any]], None]
 
 
 @dataclass
@@ -91,10 +90,10 @@ class Ran:
 
     def summary(self) -> str:
         """Return the result in one line."""
-        if self.broken:
-            return f"your tests could not be read: {self.broken}"
         if self.first:
             return f"{self.first}: {self.messages.get(self.first, 'failed')}"
+        if self.broken:
+            return f"your tests could not be read: {self.broken}"
         if self.ended:
             return f"your tests did not come to their end: {self.ended}"
         number = self.count("passed")
@@ -216,7 +215,7 @@ def run_all(tasks: Sequence[Task], limit: float, at_once: int) -> list[Ran]:
                 selector.register(running[number].source, selectors.EVENT_READ, number)
             until = min(child.left for child in running.values())
             ready = {key.data for key, _ in selector.select(min(until, 1.0))}
-            excuse(sum(child.excuse() for child in running.values()) / max(1, at_once))
+            excuse(max(child.excuse() for child in running.values()))
             for number, child in list(running.items()):
                 late = child.left <= 0
                 if late or (number in ready and not child.read()):
@@ -241,66 +240,6 @@ def _note(ran: Ran, message: Mapping[str, Any]) -> None:
         ran.ended = ""
 
 
-class Teller:
-    """A pytest plugin that tells each outcome as it happens.
-
-    Args:
-        emit: sends a message.
-        trail: puts an exception into words, from the learner's tests' point of view.
-    """
-
-    def __init__(self, emit: Emit, trail: Trail) -> None:
-        self._emit, self._trail = emit, trail
-
-    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Tell what could not be collected."""
-        if report.failed:
-            self._emit({"broken": _last_line(str(report.longrepr))})
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(self, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
-        """Put what raised into words, while the exception is there."""
-        report: Any = yield
-        if call.excinfo is not None and report.failed:
-            fault = _forgotten(call.excinfo.value) or self._trail.fault(call.excinfo.value)
-            report.user_properties.append(("fault", fault.model_dump(mode="json")))
-        return report
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Tell how a test's preparation, call and clean-up ended."""
-        outcome = "error" if report.failed and report.when != "call" else report.outcome
-        if report.when == "call" or not report.passed:
-            fault: Any = dict(report.user_properties).get("fault")
-            self._emit({"test": report.nodeid, "outcome": outcome, "message": _message(report, fault), "fault": fault})
-
-
-def _forgotten(error: BaseException) -> Fault | None:
-    """Return the fault of a call that lacks its `await`: Python only warns of it, at any later moment."""
-    for one in chain(error):
-        if found := re.search(r"coroutine '([\w.<>]+)' was never awaited", said(one)):
-            told = f"`{found[1].rpartition('<locals>.')[2]}` was called without `await`"
-            return Fault(summary=told, hint=f"{told}: put `await` before the call")
-    return None
-
-
-def _message(report: pytest.TestReport, fault: dict[str, Any] | None) -> str:
-    """Return what went wrong in one line: a forgotten `await` in words, anything else in pytest's."""
-    forgotten = fault is not None and "without `await`" in fault["summary"]
-    return str(fault["summary"]) if fault is not None and forgotten else shortened(_crash(report))
-
-
-def _crash(report: pytest.TestReport) -> str:
-    crash = getattr(report.longrepr, "reprcrash", None)
-    return str(crash.message).strip().split("\n")[0][:300] if crash is not None else _last_line(str(report.longrepr))
-
-
-def _last_line(text: str) -> str:
-    """Return the last line that pytest marks as the error, or the last one."""
-    lines = [line for line in text.strip().split("\n") if line.strip()]
-    errors = [line.removeprefix("E").strip() for line in lines if line.startswith("E ")]
-    return (errors or lines or ["no message"])[-1][:300]
-
-
 def _perform(task: Task, sink: int, nonce: str) -> None:
     """Run pytest in this process, which is spent afterwards."""
 
@@ -319,7 +258,8 @@ def _perform(task: Task, sink: int, nonce: str) -> None:
     try:
         code = pytest.main(task.arguments(), plugins=[Teller(emit, _trail(task))])
     except BaseException as error:  # a conftest.py that raises is told, as a test that fails is
-        emit({"broken": f"{type(error).__name__}: {error}"})
+        told = forgotten(error)
+        emit({"broken": told.summary if told else shortened(summary(error))})
         raise
     if code == pytest.ExitCode.USAGE_ERROR:
         emit({"broken": _why_unusable(task)})

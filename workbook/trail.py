@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from workbook.imported import PACKAGE
 from workbook.package import Package
 from workbook.verdict import Fault, Location
 
+OF_CLASSES = (r"annotation (Mapped\[.*?\])\.", r"schema for (Field)Info\(")  # what a message says of a class's line
 ON_THE_LINE = (NameError, SyntaxError, ImportError, NotImplementedError)  # the line that raises is the one to change
 
 
@@ -57,6 +59,7 @@ class Trail:
             where=self._where(error, steps),
             trace=[diagnose.shortened(str(place)) for place in places],
             planted=self._is_planted(error),
+            local=isinstance(error, ON_THE_LINE),
         )
 
     def steps(self, error: BaseException) -> list[Step]:
@@ -79,10 +82,29 @@ class Trail:
             found.append(Step(place, frame))
         for step, following in pairwise(found):
             step.calls_own = following.place is not None
+            if _is_asgi(following.frame) and not step.calls_own:
+                step.place = None  # a middleware that hands the request on: what rises beyond it is not its own
         return found
 
     def _where(self, error: BaseException, steps: list[Step]) -> Location | None:
-        """Return the line to look at: the innermost in the exercise's file, if it came through that at all."""
+        """Return the line to look at: of a class, the line in it that the message speaks of."""
+        place = self._innermost(error, steps)
+        return place and self._in_class(place, diagnose.said(error))
+
+    def _in_class(self, place: Location, message: str) -> Location:
+        keys = [key for pattern in OF_CLASSES for key in re.findall(pattern, message)]
+        if not keys or not place.source.startswith("class "):
+            return place
+        file = self._package.folder.parent / place.path
+        lines = file.read_text(encoding="utf-8", errors="replace").split("\n")
+        numbers = range(place.line, len(lines))
+        found = next(
+            (one for one in numbers if any(re.search(rf": *{re.escape(key)}", lines[one]) for key in keys)), None
+        )
+        return place if found is None else self._package.locate(str(file), found + 1) or place
+
+    def _innermost(self, error: BaseException, steps: list[Step]) -> Location | None:
+        """Return the innermost line in the exercise's file, if it came through that at all."""
         here = [step.place for step in steps if step.place and self._is_here(step.place)]
         if here and not isinstance(error, ON_THE_LINE):
             return here[-1]
@@ -92,6 +114,13 @@ class Trail:
         return place.path == self._path or (self._path.endswith("/") and place.path.startswith(self._path))
 
     def _hint(self, error: BaseException, steps: list[Step], *, unanswered: bool) -> str:
+        """Return the hint; whatever goes wrong while one is looked for, the exception itself is told."""
+        try:
+            return self._looked_for(error, steps, unanswered=unanswered)
+        except Exception:  # an object of the learner's that cannot be looked at, or Python itself at its limits
+            return ""
+
+    def _looked_for(self, error: BaseException, steps: list[Step], *, unanswered: bool) -> str:
         scene = diagnose.Scene(error)
         if steps:
             frame = steps[-1].frame
@@ -133,6 +162,11 @@ def chain(error: BaseException) -> Iterator[BaseException]:
         if isinstance(current, BaseExceptionGroup):
             todo += current.exceptions
         todo.append(current.__cause__)
+
+
+def _is_asgi(frame: FrameType | None) -> bool:
+    """Say whether a frame is the call of an ASGI app."""
+    return frame is not None and {"scope", "receive", "send"} <= set(frame.f_code.co_varnames)
 
 
 def _definition(frame: FrameType) -> str:

@@ -36,7 +36,7 @@ class Fault(BaseModel):
     """An exception that rose from the learner's code, in words.
 
     `where` is the line to look at, `trace` every line of the learner's that it came through, outermost first.
-    `planted` says that a check raised it on purpose below the learner's code.
+    `planted` says that a check raised it on purpose below the learner's code, `local` that its line alone can cause it.
     """
 
     summary: str
@@ -44,6 +44,7 @@ class Fault(BaseModel):
     where: Location | None = None
     trace: list[str] = Field(default_factory=list)
     planted: bool = False
+    local: bool = False
 
     @property
     def cause(self) -> str:
@@ -94,7 +95,8 @@ class Exchange(BaseModel):
 class Criterion(BaseModel):
     """One criterion of an exercise and its verdict. `seconds` is the wall time of its test.
 
-    `cause` is the same for criteria that fail by the same exception; `other` is the hint for a second mistake.
+    `cause` is the same for criteria that fail by the same exception; `other` is the hint for a second mistake. `seen`
+    says that the hint is about something that was seen to happen, and not what a criterion supposes.
     """
 
     id: str
@@ -107,6 +109,7 @@ class Criterion(BaseModel):
     hint: str = ""
     other: str = ""
     cause: str = ""
+    seen: bool = False
     where: Location | None = None
     exchange: Exchange | None = None
     trace: list[str] = Field(default_factory=list)

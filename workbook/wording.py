@@ -23,7 +23,7 @@ _OBJECT = (
 
 def with_article(name: str) -> str:
     """Return a name with `a` or `an` before it, by its sound: an IntegrityError, a UserCreate, an int."""
-    spelled = len(name) > 1 and name[:2].isupper() and name[:3].isupper()
+    spelled = len(name) > 1 and (name[:3].isupper() or name.startswith("Http"))
     if spelled:
         vowel = name[0] in _LETTERS_LIKE_VOWELS
     else:
@@ -105,6 +105,7 @@ def said(error: BaseException) -> str:
 def summary(error: BaseException) -> str:
     """Return an exception in one line: its kind and the first line of its message, or the first that says something."""
     lines = [line.strip() for line in said(error).strip().split("\n") if line.strip()]
+    lines = [line for line in lines if not line.startswith('File "')] or lines  # an address of this machine
     first = " ".join(lines[: 3 if lines and re.match(r"\d+ validation error", lines[0]) else 1])
     named = without_addresses(first)
     return f"{type(error).__name__}: {named}" if named else type(error).__name__

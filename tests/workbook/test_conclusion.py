@@ -27,7 +27,7 @@ def passed() -> Criterion:
 
 def raised(hint: str, cause: str, line: str = "app/x.py:1") -> Criterion:
     """Return a criterion that failed by an exception."""
-    return failed(hint, cause=cause, trace=[line])
+    return failed(hint, cause=cause, trace=[line], seen=True)
 
 
 def concluded(*messages: dict[str, Any], collected: int = 1, attempt: str = "made") -> CheckReport:
@@ -101,8 +101,9 @@ def test_a_wrong_answer_counts_although_the_machine_was_busy() -> None:
         ([passed(), failed("a"), raised("r", "NameError: x")], "r", "a"),  # what raised comes first
         ([raised("r", "NameError: x"), raised("s", "KeyError: y", "app/z.py:2")], "r", "s"),  # two exceptions
         ([raised("r", "NotNull: a"), raised("s", "NotNull: b")], "r", ""),  # one kind on one line
-        ([passed(), failed("slip", other="a")], "slip", "a"),
+        ([passed(), failed("slip", other="a", seen=True)], "slip", "a"),
         ([passed(), failed("", "x"), failed("b")], "b", ""),
+        ([failed("a"), failed("forgotten", seen=True), passed()], "forgotten", "a"),
         ([passed()], "", ""),
     ],
 )

@@ -9,6 +9,7 @@ import pytest
 
 from workbook import diagnose, rules
 from workbook.clues import Scene, near
+from workbook.syntax import CellError, check_syntax
 
 MODEL = """
 from sqlalchemy import *
@@ -202,7 +203,7 @@ CASES = [
     (
         APP,
         "async def s():\n    yield 1\n@app.get('/')\nasync def x(a: Annotated[int, Depends(s())]): pass",
-        "the brackets after `s` call it once",
+        "the brackets call `s` now",
     ),
     (APP, "@app.get('/{a}')\nasync def x(a: Annotated[int, Query()]): pass", "its rule is `Path`"),
     (
@@ -248,6 +249,11 @@ CASES = [
         "connection.execute(table.insert().values(url=HttpUrl('http://a')))",
         "HttpUrl of Pydantic went to the database",
     ),
+    (
+        STORE,
+        "async def g(): pass\n    connection.execute(table.insert().values(url=g()))",
+        "put `await` before the call",
+    ),
     (STORE, "connection.execute(table.insert().values(id=3))", "no value for the column `url`"),
     (
         STORE,
@@ -264,6 +270,13 @@ CASES = [
 def test_an_exception_brings_its_hint(template: str, line: str, said: str) -> None:
     """The hint names the cause and points at what to do."""
     assert said in hint(template, line)
+
+
+def test_an_odd_character_is_named_before_the_file_is_written() -> None:
+    """A cell with a character that looks like another one is refused with its column."""
+    with pytest.raises(CellError) as caught:
+        check_syntax("x =\u00a01\n", "main.py")
+    assert "column 4 holds U+00A0" in caught.value.hint
 
 
 def test_every_hint_can_be_filled_in() -> None:

@@ -139,6 +139,7 @@ def test_a_forgotten_await_has_its_line(verdict: Callable[..., Criterion]) -> No
     found = verdict(wrong(), "find")
     assert str(found.where) == "app/service.py:18  find()"
     assert found.hint == "`find` was called without `await`: put `await` before the call"
+    assert "is a plain `def` asked for here?" in verdict(wrong(), "use").hint
 
 
 def test_an_exception_brings_its_own_hint_and_line(verdict: Callable[..., Criterion], service: ModuleType) -> None:
@@ -163,8 +164,16 @@ def test_an_exception_brings_its_own_hint_and_line(verdict: Callable[..., Criter
         assert found.cause
 
 
+def test_a_forgotten_await_of_another_process_has_its_line(verdict: Callable[..., Criterion]) -> None:
+    """What a test run tells of a call without `await` is looked for in the exercise's file."""
+    fault = Fault(summary="`find` was called without `await`", hint="put `await` before the call")
+    found = verdict(wrong(fault=fault))
+    assert str(found.where) == "app/service.py:18  find()"
+    assert found.hint == "`find` was called without `await`: put `await` before the call"
+
+
 def test_a_slip_that_a_check_has_caught_is_seen(verdict: Callable[..., Criterion], service: ModuleType) -> None:
-    """An AttributeError speaks for itself, also when a check raises its own failure `from None`; a KeyError may be meant."""
+    """An AttributeError speaks for itself, also when a check raises its own failure `from None`; an IndexError may be meant."""
 
     def caught(error: type[Exception], call: Callable[[], object]) -> Callable[[], None]:
         def check() -> None:
@@ -176,7 +185,9 @@ def test_a_slip_that_a_check_has_caught_is_seen(verdict: Callable[..., Criterion
         return check
 
     assert "nothing" in verdict(caught(AttributeError, lambda: service.hand_on([]))).hint
-    assert verdict(caught(IndexError, lambda: service.first([]))).hint == "from the criterion"
+    found = verdict(caught(IndexError, lambda: service.first([])))
+    assert "what happens when it is empty?" in found.hint
+    assert found.other == "from the criterion"
 
 
 def test_a_hint_about_this_very_exception_stays(verdict: Callable[..., Criterion], service: ModuleType) -> None:

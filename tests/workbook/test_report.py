@@ -162,11 +162,17 @@ def test_the_authorization_that_was_sent_is_shown_and_shortened() -> None:
 def test_the_way_of_an_exception_is_shown() -> None:
     """Where it rose is said beside the line to look at, and who called that."""
     where = Location(path="app/b.py", line=2)
-    one = made(Outcome.RAISED, got="KeyError", where=where, trace=["app/a.py:1", "app/b.py:2", "app/c.py:3"])
+    one = made(
+        Outcome.RAISED,
+        got="KeyError",
+        where=where,
+        trace=["app/d.py:1  from app import a", "app/a.py:1", "app/b.py:2", "app/c.py:3"],
+    )
     told = report.text(one)
     for part in ("your code: app/b.py:2", "raised at: app/c.py:3", "called from: app/a.py:1"):
         assert part in told
     assert told.count("app/b.py") == 1
+    assert "from app import a" not in told
 
 
 def test_a_second_mistake_has_its_hint() -> None:

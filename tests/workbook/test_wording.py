@@ -18,6 +18,7 @@ from workbook import wording
         "a UserCreate",
         "an Item",
         "an HTTPException",
+        "an HttpUrl",
         "a JWTError",
         "an OSError",
         "a str",
@@ -38,6 +39,15 @@ def test_numbers_have_their_plural() -> None:
     assert wording.count(0, "byte") == "0 bytes"
     assert wording.count(2.5, "second") == "2.5 seconds"
     assert wording.shown("é") == '"é" (1 character, 2 bytes)'
+
+
+def test_an_exception_is_told_in_one_line() -> None:
+    """The kind and the first line of the message; of validation errors the first of them, without files of this machine."""
+    assert wording.summary(KeyError("x")) == "KeyError: 'x'"
+    assert wording.summary(ValueError("\nfirst\nsecond")) == "ValueError: first"
+    assert wording.summary(ValueError()) == "ValueError"
+    error = ValueError('1 validation error:\n  {"msg": "bad"}\n  File "/tmp/app/x.py", line 3, in x\n  GET /x')
+    assert wording.summary(error) == 'ValueError: 1 validation error: {"msg": "bad"} GET /x'
 
 
 def test_a_kind_stands_in_brackets() -> None:
