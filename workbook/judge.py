@@ -214,7 +214,7 @@ def _defines(text: str, name: str) -> bool:
     owner, _, short = name.rpartition(".")
     owner = owner.rpartition(".")[2]
     mine = owner in ("", "<locals>") or re.search(rf"\bclass {re.escape(owner)}\b", text) is not None
-    return mine and re.search(rf"\basync def {short}\b", text) is not None
+    return bool(short) and mine and re.search(rf"\basync def {short}\b", text) is not None
 
 
 def _told(context: BaseException | None) -> BaseException | None:

@@ -908,9 +908,9 @@ def not_conditions(where):
         return "without q the list of conditions is empty, not None"
     if isinstance(where, ColumnElement | str):
         return "`where` is a list, also for one condition: put square brackets around it"
+    if isinstance(where, list) and sum(isinstance(one, ColumnElement) for one in where) > 1:
+        return "one search is one condition, and there are more: begin with a new list in each call"
     for one in where if isinstance(where, list | tuple) else ():
-        if isinstance(where, list) and len(where) > 1:
-            return "one search is one condition, and there are more: begin with a new list in each call"
         if isinstance(one, list | tuple):
             return "`where` is one list: there is a second list inside it"
         if isinstance(one, str):
@@ -954,9 +954,10 @@ async def total(api, query, expected, **reason):
         answer = await api.get(f"{USERS}?{query}")
         expect.status(answer, 200, **reason)
         found, page = answer.headers.get("X-Total-Count"), expect.body(answer, **reason)
-        limit = int(parse_qs(query).get("limit", ["20"])[0])
+        sent = parse_qs(query)
+        limit = int(sent.get("limit", ["20"])[0])
         asked = [(name, named.get("limit", 20)) for name, _positional, named in api.calls if name != "matches"]
-        if asked == [("get_multi", limit)] and found != str(len(page)):
+        if asked == [("get_multi", limit)] and "skip" not in sent and found != str(len(page)):
             reason["hint"] = "keep no total for later: ask the database in each call"
         expect.header(answer, "X-Total-Count", str(expected), **reason)
 
