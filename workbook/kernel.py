@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from IPython.core.interactiveshell import InteractiveShell
+from IPython.display import clear_output
 
 from workbook.chapter import Chapter
 from workbook.course import Course
@@ -62,6 +63,20 @@ class Told(Exception):
 
     def _render_traceback_(self) -> list[str]:
         return str(self).split("\n")
+
+
+class Shown:
+    """How far long work is, in a line that is replaced by the next, and at the end by what the command shows."""
+
+    def __enter__(self) -> Callable[[str, int, int], None]:
+        return self._say
+
+    def _say(self, text: str, done: int, total: int) -> None:
+        clear_output(wait=True)  # type: ignore[no-untyped-call]
+        print(f"{text} … {done} of {total}" if total else f"{text} …", flush=True)
+
+    def __exit__(self, *exception: object) -> None:
+        clear_output(wait=True)  # type: ignore[no-untyped-call]
 
 
 def print_response(response: Any, printer: Any, _cycle: bool) -> None:
@@ -150,6 +165,16 @@ class Advice:
         name = named[1] if named else ""
         step = next((one for one in writes if name in one.parts or not name), None)
         return "" if step is None else self._run(step.chapter, f"`{name or module}`")
+
+    def on_name_in(self, path: str, message: str, exercise: str | None) -> str:
+        """Return what brings a name that a module lacks, where another cell of the course gives it there."""
+        missing = re.search(r"name '(\w+)' is not defined", message)
+        if missing is None:
+            return ""
+        steps = timeline(self._course()).by_path.get(path, ())
+        others = (one for one in steps if exercise is None or one.header.exercise != exercise)
+        step = next((one for one in others if missing[1] in bound(one.given)), None)
+        return "" if step is None else self._run(step.chapter, f"`{missing[1]}`")
 
     def _run(self, number: int, what: str) -> str:
         """Return what to run for something that a chapter makes."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
-from IPython.display import clear_output, display
+from IPython.display import display
 
 from workbook import progress, report, versions, writing
 from workbook.assemble import parse_header
@@ -24,7 +24,18 @@ from workbook.course import Course, read_course
 from workbook.errors import WorkbookError
 from workbook.header import Header
 from workbook.imported import CannotImport, Imported
-from workbook.kernel import Advice, LazyClient, Told, chapter_of, gap, hiding, on_path, print_coroutine, print_response
+from workbook.kernel import (
+    Advice,
+    LazyClient,
+    Shown,
+    Told,
+    chapter_of,
+    gap,
+    hiding,
+    on_path,
+    print_coroutine,
+    print_response,
+)
 from workbook.panel import Panel
 from workbook.server import LiveServer
 from workbook.standing import Standing, record, standing
@@ -38,20 +49,6 @@ FEW = 4  # exercises that are checked before it is said how far it is
 def show(text: str, html: str) -> None:
     """Display text with an HTML face; both travel in one bundle."""
     display(Panel(text, html))  # type: ignore[no-untyped-call]
-
-
-class Shown:
-    """How far long work is, in a line that is replaced by the next, and at the end by what the command shows."""
-
-    def __enter__(self) -> Callable[[str, int, int], None]:
-        return self._say
-
-    def _say(self, text: str, done: int, total: int) -> None:
-        clear_output(wait=True)  # type: ignore[no-untyped-call]
-        print(f"{text} … {done} of {total}" if total else f"{text} …", flush=True)
-
-    def __exit__(self, *exception: object) -> None:
-        clear_output(wait=True)  # type: ignore[no-untyped-call]
 
 
 @magics_class
@@ -94,7 +91,7 @@ class Workbook(Magics):
         if near:
             print(f"note: the course has app/{near}; if you meant that, `%undo` takes this file back")
         self.imported.forget()
-        self._prove_import(header.path)
+        self._prove_import(header)
         self.bindings.renew()
 
     def _say_lost(self, before: Standing, header: Header | None = None) -> None:
@@ -104,15 +101,17 @@ class Workbook(Magics):
         if lost:
             print(f"note: {', '.join(lost)} had passed with what this took away: `%check {' '.join(lost)}` tells")
 
-    def _prove_import(self, path: str) -> None:
+    def _prove_import(self, header: Header) -> None:
         """Import the module in the worker first, so that its code can neither stop nor end this kernel."""
+        path = header.path
         module = path.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
         found = self.worker.can_import("" if module == "__init__" else module, self.workspace.app_dir)
         if found.outcome is not Outcome.PASSED:
             lines = [f"app/{path} is written, but it cannot be imported: {found.got}"]
             lines += [f"your code: {found.where}"] if found.where else []
             missing = re.search(r"(?:No module named|cannot import name '\w+' from) '(app[\w.]*)'", found.got)
-            hint = (self.advice.on_import(missing[1], found.got) if missing else "") or found.hint
+            hint = self.advice.on_import(missing[1], found.got) if missing else ""
+            hint = hint or self.advice.on_name_in(path, found.got, header.exercise) or found.hint
             raise Told("\n".join([*lines, "", f"hint: {hint}"] if hint else lines))
 
     def newest(self) -> Any:

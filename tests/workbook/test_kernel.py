@@ -79,6 +79,15 @@ def test_a_name_of_a_cell_above_is_told(course: Course, monkeypatch: pytest.Monk
     assert kernel.bound(cell.source) == {"engine", "p"}
 
 
+def test_a_name_that_another_cell_gives_to_the_module_is_told(course: Course, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module that lacks what a skipped cell brings says so; a name that only the exercise itself makes does not."""
+    here = advice(course, monkeypatch, "00_demo.ipynb")
+    said = here.on_name_in("main.py", "NameError: name 'FastAPI' is not defined", "0.1")
+    assert said.startswith("a cell above writes `FastAPI`: run it")
+    assert here.on_name_in("main.py", "NameError: name 'health' is not defined", "0.1") == ""
+    assert here.on_name_in("main.py", "ValueError: no", "0.1") == ""
+
+
 def test_a_coroutine_says_that_await_is_missing() -> None:
     """A coroutine at a cell's end is shown as a call without `await`, not as an address."""
 
