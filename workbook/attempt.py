@@ -67,10 +67,10 @@ def _absent(course: Course, exercise: Exercise, app_dir: Path) -> Attempt:
 def _is_elsewhere(names: list[str], app_dir: Path) -> bool:
     """Say whether the package holds a function or class that an exercise asks for, in whatever file or function."""
     wanted = {name for name in names if "." not in name}
-    for file in app_dir.rglob("*.py"):
-        with suppress(SyntaxError, ValueError, OSError):
-            tree = ast.parse(file.read_bytes())
-            if any(isinstance(node, Function | ast.ClassDef) and node.name in wanted for node in ast.walk(tree)):
+    for file in modules(app_dir):
+        with suppress(SyntaxError, ValueError, OSError, RecursionError, MemoryError):
+            parsed = ast.parse(text_of(file))
+            if any(isinstance(node, Function | ast.ClassDef) and node.name in wanted for node in ast.walk(parsed)):
                 return True
     return False
 

@@ -10,6 +10,7 @@ from workbook.assemble import describe
 from workbook.chapter import Exercise
 from workbook.course import Course, UnknownExercise
 from workbook.origins import FRONTIER, WHOLE, Origins, key_of
+from workbook.outcome import Outcome
 from workbook.outline import parts
 from workbook.patch import Patch
 from workbook.score import FILLED_IN
@@ -17,7 +18,6 @@ from workbook.settling import Say, Settling, silent
 from workbook.snapshot import Snapshot
 from workbook.standing import PASSED, fingerprints, standing
 from workbook.timeline import timeline
-from workbook.verdict import Outcome
 from workbook.worker import Worker
 from workbook.workspace import Workspace
 from workbook.writing import FILLED

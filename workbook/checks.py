@@ -16,12 +16,13 @@ from workbook.hole import Hole
 from workbook.imported import PACKAGE
 from workbook.job import LONGEST, NEEDED
 from workbook.judge import Judge, NotAttempted, as_lines
+from workbook.outcome import Outcome
 from workbook.package import Loader, Package
 from workbook.recorder import connect as connect_to
 from workbook.snapshot import solved_before
 from workbook.suite import Suite
 from workbook.trail import Trail
-from workbook.verdict import Criterion, Exchange, Fault, Outcome
+from workbook.verdict import Criterion, Exchange, Fault
 
 KEPT_ENVIRONMENT = (*NEEDED, "COVERAGE_PROCESS_START")
 Sink = Callable[[Criterion], None]

@@ -8,9 +8,10 @@ from workbook import clock
 from workbook.attempt import Attempt
 from workbook.clock import BUSY
 from workbook.job import LATE, Job
+from workbook.outcome import Outcome
 from workbook.release import YOUR_CODE
 from workbook.report import signature
-from workbook.verdict import CheckReport, Criterion, Outcome, overall
+from workbook.verdict import CheckReport, Criterion, overall
 from workbook.wording import count
 
 

@@ -9,11 +9,12 @@ from pathlib import Path
 from workbook import pool, report
 from workbook.chapter import Exercise
 from workbook.course import Course
+from workbook.outcome import Outcome
 from workbook.plain import named, plain
 from workbook.source import Source
 from workbook.submission import Submission, SubmissionError, opened
 from workbook.tree import content, modules
-from workbook.verdict import CheckReport, Outcome, Provenance
+from workbook.verdict import CheckReport, Provenance
 from workbook.worker import Worker
 
 __all__ = ["Source", "Submission", "SubmissionError", "grade", "opened", "summary", "text"]

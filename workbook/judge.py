@@ -12,10 +12,11 @@ from pydantic import ValidationError
 from workbook import diagnose, expect
 from workbook.clock import BUSY
 from workbook.hole import Hole
+from workbook.outcome import Outcome
 from workbook.package import Package
 from workbook.slips import Slip, slips, unawaited
 from workbook.trail import Trail
-from workbook.verdict import Criterion, Exchange, Fault, Location, Outcome
+from workbook.verdict import Criterion, Exchange, Fault, Location
 from workbook.wording import shortened
 
 # what a check meets when the learner's code gave another kind of thing than it could expect

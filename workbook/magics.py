@@ -36,10 +36,11 @@ from workbook.kernel import (
     print_coroutine,
     print_response,
 )
+from workbook.outcome import Outcome
 from workbook.panel import Panel
 from workbook.server import LiveServer
 from workbook.standing import Standing, record, standing
-from workbook.verdict import CheckReport, Outcome
+from workbook.verdict import CheckReport
 from workbook.worker import Worker
 from workbook.workspace import Workspace
 

@@ -10,8 +10,9 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Iterator
 from urllib.parse import parse_qsl, urlencode
 
+from workbook.outcome import Outcome
 from workbook.plain import plain_of
-from workbook.verdict import CheckReport, Criterion, Exchange, Outcome
+from workbook.verdict import CheckReport, Criterion, Exchange
 from workbook.wording import shortened
 
 LABELS = {

@@ -19,10 +19,11 @@ from workbook import checks, expect
 from workbook.clock import MachineBusy, Stopwatch, longest
 from workbook.job import LATE, Job
 from workbook.judge import Judge
+from workbook.outcome import Outcome
 from workbook.output import capture
 from workbook.package import Package
 from workbook.plain import plain_of
-from workbook.verdict import Criterion, Outcome
+from workbook.verdict import Criterion
 from workbook.wire import write_all
 from workbook.wording import count
 

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from workbook import pool
 from workbook.course import Course
+from workbook.outcome import Outcome
 from workbook.patch import Patch
 from workbook.proven import Cache, Found
 from workbook.snapshot import Snapshot
-from workbook.verdict import Outcome
 from workbook.worker import Worker
 from workbook.workspace import Workspace
 

@@ -10,9 +10,10 @@ from enum import StrEnum
 
 from workbook.course import Course
 from workbook.origins import FRONTIER, Origins, key_of
+from workbook.outcome import Outcome
 from workbook.score import FILLED_IN, Progress
 from workbook.timeline import Step, timeline
-from workbook.verdict import CheckReport, Outcome
+from workbook.verdict import CheckReport
 from workbook.workspace import Workspace
 from workbook.writing import FILLED
 

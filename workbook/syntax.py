@@ -89,8 +89,9 @@ def explain(error: SyntaxError, code: str, filename: str, whose: str, hint: str 
     if not number or number > len(lines):
         return CellError(f"{filename}: {error.msg}", hint or advice(error, ""))
     line = lines[number - 1]
-    shown = number + 1 if whose == OF_CELL else number  # as JupyterLab counts: the `%%app` line is the first
-    where = f"{filename}, line {shown}{whose}: {error.msg}"
+    below = int(whose == OF_CELL)  # as JupyterLab counts: the `%%app` line is the first
+    said = re.sub(r"(?<=on line )\d+", lambda found: str(int(found[0]) + below), str(error.msg))
+    where = f"{filename}, line {number + below}{whose}: {said}"
     return CellError(f"{where}\n\n    {line}\n    {caret(line, error)}", hint or advice(error, line))
 
 

@@ -3,22 +3,11 @@
 from __future__ import annotations
 
 import re
-from enum import StrEnum
 
 from pydantic import BaseModel, Field
 
+from workbook.outcome import Outcome
 from workbook.wording import shortened
-
-
-class Outcome(StrEnum):
-    """The five answers that a check can give, and what is no answer: a busy machine left it no time."""
-
-    PASSED = "passed"
-    WRONG = "wrong"
-    NOT_ATTEMPTED = "not attempted"
-    RAISED = "your code raised"
-    BROKE = "the check broke"
-    LATE = "out of time"
 
 
 class Location(BaseModel):

@@ -94,10 +94,13 @@ def _secret(match: re.Match[str]) -> str:
     return match[0] if _IDENTIFIER.fullmatch(match[0]) else f"{match[1]}…"
 
 
+LONGEST_MESSAGE = 20_000  # characters: nobody reads more, and every rule would be tried on it
+
+
 def said(error: BaseException) -> str:
     """Return an exception's message, also when its `__str__` gives none."""
     try:
-        return str(error)
+        return str(error)[:LONGEST_MESSAGE]
     except Exception as broken:
         return f"its message cannot be read: {broken}"
 

@@ -18,9 +18,10 @@ from workbook import sandbox, wire
 from workbook.conclusion import Conclusion
 from workbook.course import Course
 from workbook.job import GRACE, LONGEST, NEEDED, START, Job, digest, launcher
+from workbook.outcome import Outcome
 from workbook.plain import named, plain
 from workbook.release import stub
-from workbook.verdict import CheckReport, Criterion, Outcome
+from workbook.verdict import CheckReport, Criterion
 
 STDERR = "stderr.txt"
 CAN_FORK = hasattr(os, "fork") and not os.environ.get("WORKBOOK_NO_FORK")

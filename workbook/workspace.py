@@ -12,8 +12,8 @@ from workbook.database import Database
 from workbook.files import WorkspaceError
 from workbook.history import CHANGE, DRAFT, REDO, UNDO, Change, FileChange, Version
 from workbook.memory import Values
+from workbook.outcome import Outcome
 from workbook.score import Attempt, Progress
-from workbook.verdict import Outcome
 
 __all__ = [
     "Attempt",

@@ -102,7 +102,7 @@ class TestClean:
 
     def test_nul_is_refused_with_its_line(self) -> None:
         """A NUL character is refused, and its line named."""
-        with pytest.raises(CellError, match="line 2 of the cell"):
+        with pytest.raises(CellError, match="line 3 of the cell"):
             clean("a = 1\nb\0 = 2")
 
 
@@ -138,7 +138,7 @@ class TestSyntax:
         with pytest.raises(CellError) as caught:
             check_syntax(code, "users/schemas.py")
         message = caught.value.message.split("\n")
-        assert message[0].startswith(f"users/schemas.py, line {line} of the cell: ")
+        assert message[0].startswith(f"users/schemas.py, line {line + 1} of the cell: ")  # below `%%app`
         assert message[2] == f"    {code.splitlines()[line - 1]}"
         assert set(message[3].strip()) == {"^"}
         assert hint in caught.value.hint

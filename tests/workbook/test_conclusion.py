@@ -10,7 +10,8 @@ import pytest
 from workbook import clock
 from workbook.conclusion import Conclusion, hints
 from workbook.job import Job
-from workbook.verdict import CheckReport, Criterion, Location, Outcome
+from workbook.outcome import Outcome
+from workbook.verdict import CheckReport, Criterion, Location
 
 JOB = Job(app=Path("app"), root=Path())
 

@@ -17,9 +17,9 @@ from tests.workbook.conftest import HEALTH, MAIN, PackageMaker
 from workbook import grade, report, sandbox, wire
 from workbook.course import Course
 from workbook.job import digest
+from workbook.outcome import Outcome
 from workbook.output import Kept, Stream
 from workbook.snapshot import Snapshot
-from workbook.verdict import Outcome
 from workbook.worker import Worker
 
 GOOD = 'return {"status": "ok"}'

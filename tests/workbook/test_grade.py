@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from tests.workbook.conftest import HEALTH, MAIN, PackageMaker
-from workbook import build, grade
+from workbook import build, grade, submission
 from workbook.chapter import Exercise
 from workbook.course import Course
+from workbook.outcome import Outcome
 from workbook.snapshot import solved_until
-from workbook.verdict import CheckReport, Outcome
+from workbook.verdict import CheckReport
 from workbook.worker import Worker
 
 GOOD = HEALTH.replace("{body}", 'return {"status": "ok"}')
@@ -103,7 +104,7 @@ def test_a_huge_submission_is_refused(
     course: Course, worker: Worker, package: PackageMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A package over the size limit is refused before it is copied whole."""
-    monkeypatch.setattr(grade, "BYTES", 10)
+    monkeypatch.setattr(submission, "BYTES", 10)
     with pytest.raises(grade.SubmissionError, match="more than"):
         grade.grade(course, [worker], package(MAIN).parent, everything(course))
 

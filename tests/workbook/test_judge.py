@@ -15,9 +15,10 @@ from workbook.clock import BUSY, MachineBusy
 from workbook.hole import Hole
 from workbook.imported import forget
 from workbook.judge import Judge
+from workbook.outcome import Outcome
 from workbook.package import Package
 from workbook.snapshot import Snapshot
-from workbook.verdict import Criterion, Exchange, Fault, Location, Outcome
+from workbook.verdict import Criterion, Exchange, Fault, Location
 
 FILES = {
     "service.py": """

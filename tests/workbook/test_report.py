@@ -8,7 +8,8 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from workbook import report
-from workbook.verdict import CheckReport, Criterion, Exchange, Location, Outcome
+from workbook.outcome import Outcome
+from workbook.verdict import CheckReport, Criterion, Exchange, Location
 
 EXCHANGE = Exchange(
     method="POST",

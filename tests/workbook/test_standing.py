@@ -9,8 +9,9 @@ import pytest
 from workbook import catchup, progress, writing
 from workbook.assemble import parse_header
 from workbook.course import Course
+from workbook.outcome import Outcome
 from workbook.standing import State, record, standing
-from workbook.verdict import CheckReport, Outcome
+from workbook.verdict import CheckReport
 from workbook.worker import Worker
 from workbook.workspace import Workspace
 

@@ -10,7 +10,7 @@ import pytest
 from tests.workbook.conftest import HEALTH, MAIN, PackageMaker
 from workbook import clock, report
 from workbook.course import Course, read_course
-from workbook.verdict import Outcome
+from workbook.outcome import Outcome
 from workbook.worker import Worker
 
 
