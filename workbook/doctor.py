@@ -14,13 +14,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from workbook.install import PYTHONS
+from workbook.install import LOCKED, PYTHONS, normalized
 from workbook.lab import in_use
 
 PORT = 8888
 WRITABLE = ("", "app", "notebooks")
 REMAKE = "make clean, then make lab"
-NAMED = re.compile(r"^([A-Za-z0-9._-]+)==", re.MULTILINE)
 PINNED = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^\s;\\]+)\s*(?:;\s*(?P<marker>[^\\]+))?")
 
 
@@ -92,19 +91,17 @@ def installed(name: str) -> str | None:
 def rivals(root: Path) -> Finding:
     """Look for packages that were installed over others of the lock: both bring a module of one name."""
     lock = root / "requirements.lock"
-    wanted = {_normal(name) for name in NAMED.findall(lock.read_text(encoding="utf-8"))} if lock.is_file() else set()
+    wanted = (
+        {normalized(name) for name in LOCKED.findall(lock.read_text(encoding="utf-8"))} if lock.is_file() else set()
+    )
     over: dict[str, str] = {}
     for module, owners in importlib.metadata.packages_distributions().items():
-        ours = [name for name in owners if _normal(name) in wanted]
-        for stranger in {name for name in owners if _normal(name) not in wanted} if ours else ():
+        ours = [name for name in owners if normalized(name) in wanted]
+        for stranger in {name for name in owners if normalized(name) not in wanted} if ours else ():
             over[stranger] = f"{stranger} was installed over {ours[0]}: both bring the module {module}"
     repair = f"{sys.executable} -m pip uninstall {' '.join(sorted(over))}; then {REMAKE}"
     detail = "; ".join(over.values()) or "no package was installed over another"
     return Finding("rivals", not over, detail, repair)
-
-
-def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def kernel() -> Finding:

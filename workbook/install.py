@@ -106,17 +106,18 @@ def _refuse_python(whose: str, version: tuple[int, ...]) -> None:
 
 def _make(environment: Environment) -> None:
     print(f"making the environment in {environment.folder}: one or two minutes, once", flush=True)
+    if not environment.folder.exists():  # a folder that somebody left here stays theirs; ours is ours also half made
+        environment.folder.mkdir(parents=True)
+        (environment.folder / OURS).touch()
     if uv := shutil.which("uv"):
         options = ["--quiet", "--allow-existing", "--python", sys.executable]
         if _run([uv, "venv", *options, str(environment.folder)], _uv_settings()).returncode == 0:
-            (environment.folder / OURS).touch()
             return
     try:
         venv.create(environment.folder, with_pip=True, symlinks=os.name != "nt")
     except (OSError, subprocess.CalledProcessError) as error:
         hint = "on Debian and Ubuntu: apt install python3-venv; or install uv"
         raise InstallError(f"no environment can be made with {sys.executable}: {error}\n\nhint: {hint}") from None
-    (environment.folder / OURS).touch()
 
 
 def _usable(environment: Environment) -> bool:
@@ -202,12 +203,13 @@ def _uv_settings() -> dict[str, str]:
 def incomplete(environment: Environment, lock: Path) -> list[str]:
     """Return what the packages of the lock want and do not find, a line each; what a learner added does not count."""
     found = _run([str(environment.python), "-I", "-m", "pip", "check"], os.environ)
-    locked = {_normal(name) for name in LOCKED.findall(lock.read_text(encoding="utf-8"))}
+    locked = {normalized(name) for name in LOCKED.findall(lock.read_text(encoding="utf-8"))}
     lines = (line for line in found.stdout.splitlines() if " requires " in line or " has requirement " in line)
-    return [line for line in lines if _normal(line.split()[0]) in locked] if found.returncode else []
+    return [line for line in lines if normalized(line.split()[0]) in locked] if found.returncode else []
 
 
-def _normal(name: str) -> str:
+def normalized(name: str) -> str:
+    """Return a package's name in the form in which two spellings of it are equal."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 

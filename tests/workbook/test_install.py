@@ -226,6 +226,20 @@ def test_an_environment_that_somebody_made_is_kept(index: tuple[str, Path], tmp_
     assert held(folder).items() >= {**LOCKED, "gamma": "1.0"}.items()
 
 
+def test_a_folder_of_somebody_is_never_taken_for_ours(index: tuple[str, Path], tmp_path: Path) -> None:
+    """One whose Python is gone gets a new one and keeps its files, also when a later run was stopped halfway."""
+    url, lock = index
+    folder, env = tmp_path / "env", settings(tmp_path, url, uv=True)
+    (folder / "bin").mkdir(parents=True)
+    (folder / "bin" / "python").symlink_to("/gone/python")
+    (folder / "mine.txt").write_text("keep me")
+    assert install(sys.executable, folder, lock, env).returncode == 0
+    (folder / ".half-done").touch()
+    assert install(sys.executable, folder, lock, env).returncode == 0
+    assert held(folder).items() >= LOCKED.items()
+    assert (folder / "mine.txt").read_text() == "keep me"
+
+
 @pytest.mark.parametrize("fault", ["too old", "moved", "no python"])
 def test_an_unusable_environment_of_somebody_is_named_and_stays(
     fault: str, index: tuple[str, Path], tmp_path: Path
