@@ -16,10 +16,11 @@ def working_tree() -> frozenset[str]:
     """Give a line for each file that differs from the last commit, with the time and size of its last change."""
     command = ["git", "-C", str(ROOT), "status", "--porcelain", "--untracked-files=all", "-z", "--no-renames"]
     try:
-        entries = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\0")
+        # names are bytes: one that is no UTF-8 must not stop the tests
+        entries = os.fsdecode(subprocess.run(command, capture_output=True, check=True).stdout).split("\0")
     except (OSError, subprocess.CalledProcessError):
         return frozenset()  # an archive without git has nothing to compare
-    return frozenset(f"{entry} {_stamp(ROOT / entry[3:])}" for entry in entries if entry)
+    return frozenset(ascii(f"{entry} {_stamp(ROOT / entry[3:])}")[1:-1] for entry in entries if entry)
 
 
 def _stamp(path: Path) -> str:

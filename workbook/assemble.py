@@ -7,8 +7,11 @@ from dataclasses import replace
 from workbook.blocks import one_block
 from workbook.bodies import Module, read_module
 from workbook.header import Header, parse_header
+from workbook.imports import Imports
 from workbook.merging import BUILTINS, Merging
+from workbook.names import is_import
 from workbook.outline import definitions, describe
+from workbook.pieces import Piece
 from workbook.syntax import CellError, check, check_syntax, clean
 
 __all__ = [
@@ -30,7 +33,8 @@ def merge(existing: str, cell: str, previous: str | None = None) -> str:
 
     The same name is replaced in place, classes member by member; new names are inserted in the
     cell's order, at the end where nothing tells otherwise; imports are united at the top, but for
-    those marked `# noqa: E402`. Comments and formatting of both are kept.
+    those marked `# noqa: E402` and those that follow something they may depend on: see `effects`.
+    Comments and formatting of both are kept.
 
     Args:
         existing: The module's text; "" where there is none.
@@ -67,6 +71,13 @@ def last_run(previous: str | None) -> Module:
     return read_module(text)
 
 
+def is_there(piece: Piece, module: Module) -> bool:
+    """Say whether a piece is a late import of what the module imports at its top already."""
+    if piece.node is None or not is_import(piece.node) or "E402" in piece.text:
+        return False
+    return set(Imports.read([piece.text]).names) <= set(module.imports.names)
+
+
 def merge_top(module: Module, new: Module, old: Module) -> None:
     """Merge what stands above the definitions: the header, the docstring, the imports."""
     header = {piece.keys for piece in module.header}
@@ -80,5 +91,6 @@ def merge_top(module: Module, new: Module, old: Module) -> None:
     if not new.docstring and module.docstring == old.docstring:
         module.docstring = ""
     module.docstring = new.docstring or module.docstring
+    new.pieces = [piece for piece in new.pieces if not is_there(piece, module)]
     module.imports.add(new.imports)
     old.pieces[:0] = old.header

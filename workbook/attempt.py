@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import ast
+import re
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 
 from workbook.assemble import CellError, definitions
 from workbook.chapter import Exercise
 from workbook.course import Course
+from workbook.names import Function
 from workbook.release import stub
+from workbook.tree import modules, text_of
 
 
 class Attempt(StrEnum):
@@ -17,6 +22,7 @@ class Attempt(StrEnum):
     MADE = "made"
     STUB = "stub"
     MISSING = "missing"
+    MOVED = "moved"
     NOTHING = "nothing"
 
 
@@ -25,21 +31,21 @@ def attempt(course: Course, exercise: Exercise, app_dir: Path) -> Attempt:
 
     The hole is every definition that differs between stub and solution. STUB: it is as the exercise's cell gives it.
     MISSING: it is not there, or as another cell gives it; a later chapter may have moved or rewritten it, so the checks
-    must tell. NOTHING: nor is anything else in the package the learner's own. A module that cannot be parsed counts as
-    an attempt: its error is worth showing.
+    must tell. MOVED: it is not there, but elsewhere in the package, inside a function for instance. NOTHING: nor is
+    anything else in the package the learner's own. A module that cannot be parsed counts as an attempt: its error is
+    worth showing.
     """
     try:
-        mine = definitions((app_dir / exercise.path).read_text(encoding="utf-8"))
+        mine = definitions(text_of(app_dir / exercise.path))
     except FileNotFoundError:
-        return Attempt.MISSING if _has_own_work(course, app_dir) else Attempt.NOTHING
+        return _absent(course, exercise, app_dir)
     except (CellError, UnicodeDecodeError, OSError):
         return Attempt.MADE
-    cell = course.chapter(exercise.chapter).cells[exercise.cell]
-    given, solved = definitions(stub(cell.body, exercise.id)), definitions(cell.body)
-    holes = {name for name in {*given, *solved} if given.get(name) != solved.get(name)}
+    given, solved = _asked(course, exercise)
+    holes = set(_differing(given, solved))
     scopes = {name.rpartition(".")[0] for name in holes} - {""}
     others = _given(course, exercise.path)
-    if _is_own(mine, holes, scopes, others):
+    if _is_own(mine, holes, scopes, others) or (_has_file(course, exercise) and _adds(mine, others)):
         return Attempt.MADE
     if all(mine.get(name) == solved[name] for name in holes & set(solved)):
         # a later exercise may begin with just this solution: its cell is no work of the learner's
@@ -48,7 +54,50 @@ def attempt(course: Course, exercise: Exercise, app_dir: Path) -> Attempt:
     required = (holes & set(given)) or scopes
     if required and required <= set(mine) and all(mine.get(name) == given.get(name) for name in holes):
         return Attempt.STUB
-    return Attempt.MISSING if _has_own_work(course, app_dir) else Attempt.NOTHING
+    return _absent(course, exercise, app_dir)
+
+
+def _absent(course: Course, exercise: Exercise, app_dir: Path) -> Attempt:
+    """Say what it means that the file does not hold what the exercise asks for."""
+    if not _has_own_work(course, app_dir):
+        return Attempt.NOTHING
+    return Attempt.MOVED if _is_elsewhere(hole(course, exercise), app_dir) else Attempt.MISSING
+
+
+def _is_elsewhere(names: list[str], app_dir: Path) -> bool:
+    """Say whether the package holds a function or class that an exercise asks for, in whatever file or function."""
+    wanted = {name for name in names if "." not in name}
+    for file in modules(app_dir):
+        with suppress(SyntaxError, ValueError, OSError, RecursionError, MemoryError):
+            parsed = ast.parse(text_of(file))
+            if any(isinstance(node, Function | ast.ClassDef) and node.name in wanted for node in ast.walk(parsed)):
+                return True
+    return False
+
+
+def hole(course: Course, exercise: Exercise) -> list[str]:
+    """Return the names of what an exercise asks to write, in the order of its cell: `UserService.update`."""
+    return _differing(*_asked(course, exercise))
+
+
+def _asked(course: Course, exercise: Exercise) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the definitions of an exercise's cell: as it is given, and as it is solved."""
+    cell = course.chapter(exercise.chapter).cells[exercise.cell]
+    return definitions(stub(cell.body, exercise.id)), definitions(cell.body)
+
+
+def _differing(given: dict[str, str], solved: dict[str, str]) -> list[str]:
+    return [name for name in {**solved, **given} if given.get(name) != solved.get(name)]
+
+
+def _has_file(course: Course, exercise: Exercise) -> bool:
+    """Say whether a file is this exercise's alone, so that whatever the learner adds to it is for this exercise."""
+    return all(one.path != exercise.path or one.id == exercise.id for one in course.exercises.values())
+
+
+def _adds(mine: dict[str, str], given: dict[str, set[str]]) -> bool:
+    """Say whether a file holds a function or a class that no notebook names: tests without the class, for instance."""
+    return any(name not in given and re.match(r"(Async)?(Function|Class)Def\(", text) for name, text in mine.items())
 
 
 def _has_own_work(course: Course, app_dir: Path) -> bool:
@@ -56,10 +105,10 @@ def _has_own_work(course: Course, app_dir: Path) -> bool:
 
     Without this, code that a later chapter gives would earn an earlier exercise's points.
     """
-    for file in app_dir.rglob("*.py"):
+    for file in modules(app_dir):
         path = file.relative_to(app_dir).as_posix()
         try:
-            mine = definitions(file.read_text(encoding="utf-8"))
+            mine = definitions(text_of(file))
         except (CellError, UnicodeDecodeError, OSError):
             return True
         given = _given(course, path)

@@ -9,6 +9,7 @@ import tokenize
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from workbook.effects import Above, effect, may_rise
 from workbook.imports import Imports
 from workbook.names import is_import
 from workbook.pieces import Piece, comment, first_line, is_string, reread, shifted, split
@@ -25,7 +26,7 @@ class Module:
         header: The comments above everything else.
         docstring: Its lines.
         tight: Whether the docstring stands directly below the header.
-        imports: Those at the top, and any further below without `# noqa: E402`.
+        imports: Those at the top, and those further below that may rise to it.
         pieces: All the rest.
     """
 
@@ -114,9 +115,11 @@ def read_module(text: str) -> Module:
         read_top(module, pieces)
     waiting: list[Piece] = []
     statements: list[str] = []
+    above = Above.NOTHING
     for piece in pieces:
         waiting.append(piece)
-        if piece.node and is_import(piece.node) and "E402" not in piece.text:
+        above = max(above, effect(piece.node))
+        if piece.node and is_import(piece.node) and "E402" not in piece.text and may_rise(piece.node, above):
             statements.append("\n".join(part.text for part in waiting))
             waiting.clear()
         elif piece.node:

@@ -10,18 +10,21 @@ from typing import Any
 
 import pytest
 
-from workbook.attempt import Attempt, attempt
+from workbook.attempt import Attempt, attempt, hole
 from workbook.course import Course, read_course
+from workbook.hole import Hole
 from workbook.imported import PACKAGE
-from workbook.job import LONGEST
+from workbook.job import LONGEST, NEEDED
 from workbook.judge import Judge, NotAttempted, as_lines
+from workbook.outcome import Outcome
 from workbook.package import Loader, Package
 from workbook.recorder import connect as connect_to
 from workbook.snapshot import solved_before
 from workbook.suite import Suite
-from workbook.verdict import Criterion, Exchange, Outcome
+from workbook.trail import Trail
+from workbook.verdict import Criterion, Exchange, Fault
 
-KEPT_ENVIRONMENT = ("PATH", "HOME", "LANG", "TMPDIR", "TEMP", "TMP", "SYSTEMROOT", "COVERAGE_PROCESS_START")
+KEPT_ENVIRONMENT = (*NEEDED, "COVERAGE_PROCESS_START")
 Sink = Callable[[Criterion], None]
 
 
@@ -45,6 +48,7 @@ class Checks:
         self.forgotten: list[str] = []
         self.sink: Sink = lambda _criterion: None
         self._attempts: dict[str, Attempt] = {}
+        self._holes: dict[str, Hole] = {}
         self._suites: dict[int, Suite] = {}
 
     def attempt(self, id: str) -> Attempt:
@@ -52,6 +56,17 @@ class Checks:
         if id not in self._attempts:
             self._attempts[id] = attempt(self.course, self.course.exercises[id], self.package.folder)
         return self._attempts[id]
+
+    def hole(self, id: str) -> Hole:
+        """Say which definitions an exercise asks for."""
+        if id not in self._holes:
+            found = self.course.exercises[id]
+            self._holes[id] = Hole(found.path, hole(self.course, found))
+        return self._holes[id]
+
+    def trail(self, item: pytest.Item) -> Trail:
+        """Give what follows exceptions through the learner's code while a check runs."""
+        return Trail(self.package, id_of(item), self.hole(id_of(item)).file, item.path.parent)
 
     def suite(self, chapter: int) -> Suite:
         """Give what runs the learner's tests in a chapter's checks."""
@@ -125,7 +140,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     id = id_of(item)
     if id:
         state = state_of(item.config)
-        state.exchanges, state.forgotten = [], []
+        state.exchanges, state.forgotten, state.package.used = [], [], False
         given = state.attempt(id) is Attempt.STUB and not state.course.exercises[id].planted
         if given or state.attempt(id) is Attempt.NOTHING:
             raise NotAttempted(f"exercise {id} is not attempted yet")
@@ -161,7 +176,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if id_of(item) and (call.excinfo is not None or call.when == "call"):
         state = state_of(item.config)
         error = call.excinfo.value if call.excinfo is not None else None
-        judge = Judge(state.package, state.exchanges, state.forgotten, id_of(item))
+        id, checks = id_of(item), item.path.parent
+        judge = Judge(state.package, state.exchanges, state.forgotten, id, state.hole(id), checks)
         criterion = judge.judge(item.nodeid, criterion_text(item), call.duration, error)
         state.sink(criterion)
         if criterion.outcome is not Outcome.PASSED:
@@ -200,12 +216,17 @@ def suite(request: pytest.FixtureRequest) -> Suite:
 def connect(request: pytest.FixtureRequest) -> Callable[..., Any]:
     """Give a function that opens a recording client on any ASGI app, for use in `async with`."""
     state = state_of(request.config)
+    trail = state.trail(request.node) if id_of(request.node) else Trail(state.package)
+
+    def explain(error: BaseException) -> Fault:
+        return trail.fault(error, unanswered=True)
 
     def open_client(app: Any, *, raise_app_exceptions: bool = True, lifespan: bool = True) -> Any:
         return connect_to(
             app,
             state.package.locate,
             state.exchanges.append,
+            explain,
             raise_app_exceptions=raise_app_exceptions,
             lifespan=lifespan,
         )

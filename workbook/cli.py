@@ -1,4 +1,4 @@
-"""The command line: lab, status, check, watch, catchup, undo, grade, build, verify, demo, doctor."""
+"""The command line: lab, status, check, watch, catchup, undo, redo, history, grade, build, verify, demo, doctor."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from workbook.errors import WorkbookError
+from workbook.source import Source
 
 app = typer.Typer(
     help="Build a FastAPI backend step by step; every step is checked at once.",
@@ -52,7 +53,7 @@ class Context:
 
 
 @contextmanager
-def bar(title: str, *, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
+def bar(title: str, *, quiet: bool = False) -> Iterator[Callable[[int, int | None], None]]:
     """Give a function (done, all) that moves a progress bar on standard error, when a person watches."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -77,11 +78,17 @@ def lab(context: typer.Context) -> None:
 def status(as_json: Json = False) -> None:
     """Show where you stand: every exercise, its state and its points."""
     from workbook import progress
+    from workbook.standing import State, standing
 
     here = Context()
     if as_json:
-        found = here.workspace.progress()
-        print(json.dumps({id: vars(one) | {"passed": one.passed} for id, one in found.items()}, indent=2, default=str))
+        found, states = here.workspace.progress(), standing(here.course, here.workspace).states
+        rows = {
+            id: vars(found[id]) | {"passed": state == State.PASSED, "state": state}
+            for id, state in states.items()
+            if id in found
+        }
+        print(json.dumps(rows, indent=2, default=str))
     else:
         print(progress.overview(here.course, here.workspace))
 
@@ -90,6 +97,7 @@ def status(as_json: Json = False) -> None:
 def check(names: Names = "", as_json: Json = False) -> None:
     """Check your code, as `%check` does. Exit status 0 only when all that was chosen passes."""
     from workbook import report
+    from workbook.standing import record
 
     here = Context()
     chosen = here.course.select(names)
@@ -97,7 +105,7 @@ def check(names: Names = "", as_json: Json = False) -> None:
     with here.worker, bar("checking", quiet=as_json) as step:
         for exercise in chosen:
             found = here.worker.check(here.course, exercise.id, here.workspace.app_dir)
-            here.workspace.record(exercise.id, found.outcome.value, found.points, found.out_of, "workbook check")
+            record(here.course, here.workspace, found, "workbook check")
             reports.append(found)
             step(len(reports), len(chosen))
     if as_json:
@@ -126,12 +134,13 @@ def watch() -> None:
 def _check_next(here: Context) -> None:
     """Check exercises in order until one does not pass; show that one."""
     from workbook import report
+    from workbook.standing import State, record, standing
 
-    found = here.workspace.progress()
-    open_ones = [id for id in here.course.exercises if id not in found or not found[id].passed]
+    passed = standing(here.course, here.workspace).of(State.PASSED)
+    open_ones = [id for id in here.course.exercises if id not in passed]
     for id in open_ones or list(here.course.exercises):
         checked = here.worker.check(here.course, id, here.workspace.app_dir)
-        here.workspace.record(id, checked.outcome.value, checked.points, checked.out_of, "workbook watch")
+        record(here.course, here.workspace, checked, "workbook watch")
         if not checked.passed:
             print(f"\n{report.text(checked)}", flush=True)
             return
@@ -146,15 +155,54 @@ def catchup(
     from workbook import catchup as module
 
     here = Context()
-    with here.worker:
-        print(module.run(here.course, here.workspace, here.worker, target))
+    with here.worker, bar("catching up") as step:
+
+        def say(_text: str, done: int, total: int) -> None:
+            step(done, total or None)
+
+        said = module.run(here.course, here.workspace, here.worker, target, say)
+    print(said)
 
 
 @app.command()
-def undo(path: Annotated[str, typer.Argument(help="A file of app/, such as users/schemas.py.")] = "") -> None:
-    """Take back the newest change that a cell or a catch-up made."""
-    change = Context().workspace.undo(path.removeprefix("app/") or None)
-    print(f"took back: {change.cause.removeprefix('undo: ')}" if change else "nothing to take back")
+def undo(
+    what: Annotated[str, typer.Argument(help="A file of app/, or a number of the history.")] = "",
+) -> None:
+    """Take back the newest change that a cell or a catch-up made, or bring a kept version back."""
+    from workbook import versions
+
+    here = Context()
+    _tell_lost(here, lambda: versions.undo(here.workspace, what))
+
+
+@app.command()
+def redo() -> None:
+    """Take back the newest undo."""
+    from workbook import versions
+
+    here = Context()
+    _tell_lost(here, lambda: versions.redo(here.workspace))
+
+
+def _tell_lost(here: Context, restore: Callable[[], str]) -> None:
+    """Bring files back; name the exercises that had passed with what is gone."""
+    from workbook.standing import standing
+
+    before = standing(here.course, here.workspace)
+    print(restore())
+    lost = before.lost(standing(here.course, here.workspace))
+    if lost:
+        print(f"note: {', '.join(lost)} had passed with what this took away: check again")
+
+
+@app.command()
+def history(
+    what: Annotated[list[str] | None, typer.Argument(help="A file of app/, a version's number, or all.")] = None,
+) -> None:
+    """List the kept versions of the app's files, or show one."""
+    from workbook import versions
+
+    print(versions.listed(Context().workspace, " ".join(what or [])).replace("`%", "`workbook "))
 
 
 @app.command()
@@ -163,6 +211,7 @@ def grade(
     names: Annotated[str, typer.Option("--only", help="An exercise or a chapter.")] = "",
     as_json: Json = False,
     junit: Annotated[Path | None, typer.Option(help="Also write JUnit XML to this file.")] = None,
+    source: Annotated[Source, typer.Option(help="What is graded where both are there.")] = Source.AUTO,
 ) -> None:
     """Grade a submission. Exit status 0 only when every exercise passes."""
     from workbook import grade as module
@@ -170,20 +219,31 @@ def grade(
 
     here = Context()
     chosen = here.course.select(names)
-    with pool.opened(here.root) as workers, bar("grading", quiet=as_json) as step:
-        reports, submission = module.grade(here.course, workers, folder.absolute(), chosen, step)
     if junit:
-        junit.write_text(report.as_junit(reports), encoding="utf-8")
-    if as_json:
-        print(report.as_json(reports))
-    else:
-        print("\n".join(["note: " + note for note in submission.notes]), end="\n" if submission.notes else "")
-        print("\n".join(report.verdict_line(one) for one in reports))
-        for one in reports:
-            if not one.passed and one.outcome != "not attempted":
-                print(f"\n{report.text(one)}")
-        print(f"\n{submission.source}: {module.summary(reports)}")
+        prepare(junit)
+    with pool.opened(here.root) as workers, bar("grading", quiet=as_json) as step:
+        reports, submission = module.grade(here.course, workers, folder.absolute(), chosen, step, source=source)
+    print(report.as_json(reports) if as_json else module.text(reports, submission))
+    if junit:
+        with refused(junit):
+            junit.write_text(report.as_junit(reports), encoding="utf-8")
     raise SystemExit(0 if reports and all(one.passed for one in reports) else 1)
+
+
+def prepare(target: Path) -> None:
+    """Make the folder of a file that will be written, and see whether it can be, before the work begins."""
+    with refused(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.open("a").close()
+
+
+@contextmanager
+def refused(target: Path) -> Iterator[None]:
+    """Say in words that a file cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise WorkbookError(f"{target} cannot be written: {error.strerror or error}", "name another file") from None
 
 
 @app.command()

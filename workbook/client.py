@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from workbook.lifespan import Lifespan
 from workbook.recorder import BASE_URL
 
 
@@ -37,9 +38,7 @@ class NewestApp(httpx.AsyncBaseTransport):
         """End the old app's lifespan and begin the new one's."""
         await self.aclose()
         stack = contextlib.AsyncExitStack()
-        router = getattr(app, "router", None)
-        if router is not None:
-            await stack.enter_async_context(router.lifespan_context(app))
+        await stack.enter_async_context(Lifespan(app))
         self._app, self._inner, self._lifespan = app, httpx.ASGITransport(app), stack
 
     async def aclose(self) -> None:

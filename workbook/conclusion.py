@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from workbook import clock
 from workbook.attempt import Attempt
+from workbook.clock import BUSY
 from workbook.job import LATE, Job
+from workbook.outcome import Outcome
 from workbook.release import YOUR_CODE
-from workbook.verdict import CheckReport, Criterion, Outcome, overall
+from workbook.report import signature
+from workbook.verdict import CheckReport, Criterion, overall
+from workbook.wording import count
 
 
 class Conclusion:
@@ -24,10 +29,7 @@ class Conclusion:
             self.report.note = f"the check file cannot be read: {broken}"
             return
         if not collected:
-            ended = self._first("ended")
-            self.report.note = (
-                f"no check was collected for exercise {self.report.exercise} ({ended or 'no check file'})"
-            )
+            self.report.note = f"no check was collected for exercise {self.report.exercise} ({self._why_nothing()})"
             return
         results = self._results()
         started = [message["started"] for message in self.messages if "started" in message]
@@ -45,7 +47,7 @@ class Conclusion:
         report = self.report
         report.outcome = overall(report.criteria)
         report.output = str(self._first("output") or "")
-        report.hint = next((one.hint for one in report.failures if one.hint), "")
+        report.hint, report.second = hints(report.criteria)
         self._weigh_attempt((self._first("attempts") or {}).get(report.exercise, ""), given)
         if crash := self._first("crashed"):
             report.outcome, report.note = Outcome.BROKE, str(crash)
@@ -58,12 +60,19 @@ class Conclusion:
         failed = report.outcome in (Outcome.WRONG, Outcome.RAISED, Outcome.NOT_ATTEMPTED)
         if attempt == Attempt.STUB and report.passed:
             report.outcome, report.note = Outcome.BROKE, "the code as given passes every check"
+        elif failed and self._died():
+            return  # what ended the process is told, also where the exercise's own definitions are not found
         elif attempt == Attempt.MISSING and failed:
+            self.report.note = _reason(report.failures)
             self._not_attempted("run the exercise's cell: what it defines is not in your app yet")
         elif attempt in (Attempt.STUB, Attempt.NOTHING) and failed:
             hole = YOUR_CODE in given
             where = f"write your code where it says `{YOUR_CODE}`" if hole else "change it as the text above it asks"
             self._not_attempted(f"the cell is still as it was given: {where}, run it, check again", seen=not hole)
+
+    def _died(self) -> bool:
+        """Say whether the process ended before it was done, by itself and not by the clock."""
+        return not self._first("done") and "out of time" not in str(self._first("ended") or "out of time")
 
     def _not_attempted(self, hint: str, *, seen: bool = False) -> None:
         """Leave what is asked, and of a planted bug what is seen of it: the hints would tell what to write."""
@@ -90,13 +99,68 @@ class Conclusion:
         ended = str(self._first("ended") or "")
         if not started:
             made.got = "not run: a criterion before it did not end"
+            if self._is_late():
+                made.outcome = Outcome.LATE
+        elif "out of time" in ended and clock.is_busy():
+            made.outcome, made.hint = Outcome.LATE, BUSY
+            made.got = f"{LATE} {count(self._first('total') or self.job.total, 'second')}"
         elif "out of time" in ended:
-            made.got = f"{LATE} {self._first('total') or self.job.total:g} seconds"
+            made.got = f"{LATE} {count(self._first('total') or self.job.total, 'second')}"
             made.hint = "look for a loop or a wait that never ends"
         else:
             made.got = f"your code ended the whole process ({ended or 'no result'})"
             made.hint = "look for `os._exit`, `quit` or a crash: a server must live on"
         return made
 
+    def _is_late(self) -> bool:
+        """Say whether the run ended because a busy machine left it no time."""
+        told = any(one.outcome is Outcome.LATE for one in self._results().values())
+        return told or ("out of time" in str(self._first("ended")) and clock.is_busy())
+
+    def _why_nothing(self) -> str:
+        """Say why there is no check: what pytest or the process said at its end."""
+        reasons = [str(self._first(key) or "").strip() for key in ("crashed", "unusable", "stderr", "ended")]
+        return "\n".join(filter(None, dict.fromkeys(reasons))) or "no check file"
+
     def _first(self, key: str) -> Any:
         return next((message[key] for message in self.messages if key in message), None)
+
+
+def _reason(failures: list[Criterion]) -> str:
+    """Return what a check met where the exercise is not there: it may be another fault that hides it."""
+    met = next((one for one in failures if one.outcome is Outcome.RAISED and one.where), None)
+    return f"what the check met first: {met.got}\n{met.where}" if met else ""
+
+
+def hints(criteria: list[Criterion]) -> tuple[str, str]:
+    """Return what to do first, and what to do about another mistake, if there is one.
+
+    Failures with one cause, one hint or one result are one mistake. What was seen comes first. Then, where the first
+    criterion fails, the order of the criteria counts, because the later ones build on it; else the mistake that fewest
+    criteria fail by, because its criterion names it most exactly. Where all fail, and nothing raised, one is enough.
+    """
+    failures = [one for one in criteria if one.outcome is not Outcome.PASSED]
+    mistakes: list[list[Criterion]] = []
+    for one in failures:
+        group = next((group for group in mistakes if any(_alike(one, other) for other in group)), None)
+        if group is None:
+            mistakes.append([one])
+        else:
+            group.append(one)
+    basic = bool(failures) and failures[0] is criteria[0]
+    ranked = sorted(mistakes, key=lambda group: (not group[0].seen, 0 if basic else len(group)))
+    found = [hint for group in ranked for hint in (_hint(group), group[0].other)]
+    first, second, *_ = [*dict.fromkeys(filter(None, found)), "", ""]
+    alone = len(failures) == len(criteria) and not any(one.seen for one in failures)
+    return first, "" if alone else second
+
+
+def _alike(one: Criterion, other: Criterion) -> bool:
+    if one.cause or other.cause:  # one kind of exception, on one line
+        kinds = (one.cause.partition(":")[0], other.cause.partition(":")[0])
+        return kinds[0] == kinds[1] and one.trace[-1:] == other.trace[-1:]
+    return one.hint == other.hint or signature(one)[2:3] == signature(other)[2:3] != ("",)
+
+
+def _hint(group: list[Criterion]) -> str:
+    return next((one.hint for one in group if one.hint), "")

@@ -15,7 +15,7 @@ from workbook.files import WorkspaceError
 T = TypeVar("T")
 
 NAME, LOCK = "state.sqlite3", "lock.sqlite3"
-APPLICATION, VERSION = 0x574B424B, 1  # "WKBK"; raise VERSION with each change of the schema
+APPLICATION, VERSION = 0x574B424B, 2  # "WKBK"; raise VERSION with each change of the schema
 PATIENCE = 10.0  # seconds to wait for another notebook
 
 SCHEMA = """
@@ -31,6 +31,12 @@ CREATE TABLE cells (key TEXT PRIMARY KEY, text TEXT NOT NULL, time TEXT NOT NULL
 CREATE TABLE attempts (id INTEGER PRIMARY KEY, time TEXT NOT NULL, exercise TEXT NOT NULL,
     outcome TEXT NOT NULL, points INTEGER NOT NULL, out_of INTEGER NOT NULL, source TEXT NOT NULL);
 CREATE INDEX attempts_exercise ON attempts (exercise, id);
+"""
+SECOND = """
+CREATE TABLE memories (change INTEGER NOT NULL REFERENCES changes, key TEXT NOT NULL, before TEXT, after TEXT);
+CREATE INDEX memories_change ON memories (change);
+CREATE TABLE undos (change INTEGER NOT NULL REFERENCES changes, version INTEGER NOT NULL REFERENCES versions);
+CREATE INDEX undos_change ON undos (change);
 """
 
 
@@ -104,6 +110,8 @@ class Database:
             application = connection.execute("PRAGMA application_id").fetchone()[0]
             if application == 0 and not connection.execute("SELECT 1 FROM sqlite_master").fetchone():
                 create(connection)
+            elif (application, version) == (APPLICATION, 1):
+                run_script(connection, SECOND)
             elif (application, version) != (APPLICATION, VERSION):
                 raise Broken(f"application {application:#x}, schema {version}")
         except BaseException:
@@ -162,8 +170,13 @@ def create(connection: sqlite3.Connection) -> None:
     """Make the tables; use a write-ahead log where the file system can."""
     with suppress(sqlite3.OperationalError):
         connection.execute("PRAGMA journal_mode = WAL")
+    run_script(connection, SCHEMA + SECOND)
+
+
+def run_script(connection: sqlite3.Connection, script: str) -> None:
+    """Make tables, and mark the file with the schema's version, in one transaction."""
     connection.executescript(
-        f"BEGIN; {SCHEMA} PRAGMA application_id = {APPLICATION};PRAGMA user_version = {VERSION}; COMMIT"
+        f"BEGIN; {script} PRAGMA application_id = {APPLICATION};PRAGMA user_version = {VERSION}; COMMIT"
     )
 
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from workbook.errors import WorkbookError
 
@@ -45,7 +46,7 @@ def running(root: Path, port: int) -> Iterator[list[str]]:
             os.environ.setdefault(name, value)
         listener = _listen(port)
         base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        app = importlib.import_module("app.main").app
+        app = _imported()
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=3))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
@@ -58,6 +59,30 @@ def running(root: Path, port: int) -> Iterator[list[str]]:
         finally:
             server.should_exit = True
             thread.join(timeout=10)
+
+
+def _imported() -> Any:
+    """Import the app.
+
+    Raises:
+        DemoError: its settings are refused; the message names the environment's variable and its value.
+    """
+    from pydantic import ValidationError
+
+    try:
+        return importlib.import_module("app.main").app
+    except ValidationError as error:
+        said = "\n".join(f"  {_setting(found['loc'])}: {found['msg']}" for found in error.errors())
+        message = f"the app refuses its settings:\n{said}"
+        raise DemoError(message, "correct these variables of your environment, or unset them") from None
+
+
+def _setting(place: tuple[int | str, ...]) -> str:
+    """Return a setting as it stands in the environment; the value of a secret is nobody's business."""
+    name = str(place[0]).upper() if place else "settings"
+    value = os.environ.get(name)
+    shown = value is not None and not any(word in name for word in ("SECRET", "PASSWORD", "KEY", "URL"))
+    return f"{name}={value}" if shown else name
 
 
 def _sample_data() -> ModuleType | None:

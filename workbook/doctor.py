@@ -42,7 +42,16 @@ def diagnose(root: Path) -> list[Finding]:
     Returns:
         The findings, in the order in which they are worth repairing.
     """
-    looks = [python(), packages(root), rivals(root), kernel(), writable(root), shadows(root), notebooks(root)]
+    looks = [
+        python(),
+        packages(root),
+        rivals(root),
+        kernel(),
+        writable(root),
+        shadows(root),
+        notebooks(root),
+        package(root),
+    ]
     return [*looks, build(root), fork(), port()]
 
 
@@ -170,6 +179,18 @@ def _broken(path: Path) -> str:
         return f"cannot be read: {error.strerror}"
     except (ValueError, KeyError, TypeError) as error:
         return f"is no notebook: {type(error).__name__}: {error}"
+
+
+def package(root: Path) -> Finding:
+    """Look for files of the learner's package that no check can read."""
+    try:
+        from workbook.tree import Tree
+    except ImportError as error:
+        return Finding("package", False, f"the engine cannot be loaded: {error}", REMAKE)
+    left_out = Tree.walk(root / "app", links=True).left_out
+    odd = [f"app/{name}: {reason}" for name, reason in left_out.items() if not name.rpartition("/")[2].startswith(".")]
+    detail = "; ".join(odd) or "every file of app/ can be read"
+    return Finding("package", not odd, detail, "rename or delete these: checks and grading pass them over")
 
 
 def build(root: Path) -> Finding:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from workbook.diagnose import said, summary
-from workbook.verdict import Exchange
+from workbook.names import keys
+from workbook.verdict import Exchange, Fault
+from workbook.wording import kind_of, said, shortened, shown, summary, with_article
 
-LONG = 60
+__all__ = ["shown", "with_article"]  # what checks use of the words, beside the expectations themselves
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -28,7 +31,9 @@ class Wrong(AssertionError):
         hint: one action.
         at: the learner's function, method or class that is at fault, if known.
         exchange: the recorded request, if it was one.
-        error: the exception that tells which line of the learner's it was.
+        error: the exception behind it: it tells the line of the learner's, and the hint where a rule knows it.
+        fault: the same, of an exception that rose in another process.
+        sure: the hint is about this very exception, and no general rule knows better.
     """
 
     def __init__(
@@ -42,9 +47,12 @@ class Wrong(AssertionError):
         at: object = None,
         exchange: Exchange | None = None,
         error: BaseException | None = None,
+        fault: Fault | None = None,
+        sure: bool = False,
     ) -> None:
         self.did, self.got, self.expected = did, got, expected
         self.why, self.hint, self.at, self.exchange, self.error = why, hint, at, exchange, error
+        self.fault, self.sure = fault, sure
         super().__init__("; ".join(part for part in (did, got, expected) if part))
 
 
@@ -53,25 +61,6 @@ class Caught:
 
     def __init__(self) -> None:
         self.value: Any = None
-
-
-def with_article(name: str) -> str:
-    """Return a class's name with `a` or `an` before it, by its sound: an IntegrityError, a UserCreate."""
-    vowel = name[:1] in tuple("AEIO") or (name[:2] == "Un" and name[:3] != "Uni")
-    return f"{'an' if vowel else 'a'} {name}"
-
-
-def shown(value: object) -> str:
-    """Return a value for a person: cut when long, with its size in bytes when that differs from its length."""
-    text = repr(value)
-    if isinstance(value, str):
-        size = len(value.encode("utf-8", "surrogatepass"))
-        seen = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in value[:LONG])
-        cut = f'"{seen[:4]}…"' if len(value) > LONG else f'"{seen}"'
-        if len(value) <= LONG and size == len(value):
-            return cut
-        return f"{cut} ({len(value)} characters, {size} bytes)"
-    return text if len(text) <= LONG * 3 else f"{text[: LONG * 3]}…"
 
 
 def _call(model: type[BaseModel], data: Mapping[str, object]) -> str:
@@ -200,9 +189,10 @@ def equal(
         Wrong: the values differ.
     """
     if not same(got, expected):
-        kind = "" if type(got) is type(expected) else f" (a {type(got).__name__})"
-        wanted = shown(expected) + (f" (a {type(expected).__name__})" if kind else "")
-        raise Wrong(did=did, got=f"{shown(got)}{kind}", expected=wanted, why=why, hint=hint, at=at)
+        told = type(got) is not type(expected) and got is not None and expected is not None
+        kinds = (kind_of(got), kind_of(expected)) if told else ("", "")
+        found, wanted = shown(got) + kinds[0], shown(expected) + kinds[1]
+        raise Wrong(did=did, got=found, expected=wanted, why=why, hint=hint, at=at)
 
 
 def that(
@@ -215,11 +205,13 @@ def that(
     hint: str = "",
     at: object = None,
     response: httpx.Response | None = None,
+    fault: Fault | None = None,
 ) -> None:
     """Expect a condition to be exactly True.
 
     Args:
         response: the answer that the condition is about, so that its request is shown.
+        fault: an exception of another process that is behind it.
 
     Raises:
         Wrong: it is anything else.
@@ -227,7 +219,7 @@ def that(
     if condition is not True:
         exchange = _exchange(response) if response is not None else None
         did = did or (exchange.request_line if exchange else "")
-        raise Wrong(did=did, got=got, expected=expected, why=why, hint=hint, at=at, exchange=exchange)
+        raise Wrong(did=did, got=got, expected=expected, why=why, hint=hint, at=at, exchange=exchange, fault=fault)
 
 
 def refused(
@@ -248,7 +240,7 @@ def refused(
     Raises:
         Wrong: it accepted the data, blamed another field, said something else, or raised something else.
     """
-    did, at = _call(model, data), at or model
+    did, at, crash = _call(model, data), at or model, None
     expected = f'a ValidationError for "{field}"' if field else "a ValidationError"
     if says:
         expected += f' that says "{says}"'
@@ -261,10 +253,10 @@ def refused(
         first = (found or error.errors())[0]
         got = f'it was refused for "{".".join(map(str, first["loc"]))}": {first["msg"]}'
     except Exception as error:
-        got = f"it raised {type(error).__name__}: {said(error)} (no ValidationError)"
+        got, crash = f"it raised {summary(error)} (no ValidationError)", error
     else:
         got = "it was accepted"
-    raise Wrong(did=did, got=got, expected=expected, why=why, hint=hint, at=at)
+    raise Wrong(did=did, got=got, expected=expected, why=why, hint=hint, at=at, error=crash) from None
 
 
 def accepted(
@@ -291,10 +283,11 @@ def accepted(
         got = f'it was refused for "{".".join(map(str, first["loc"]))}": {first["msg"]}'
         raise Wrong(did=did, got=got, expected="it is accepted", why=why, hint=hint, at=at) from None
     except Exception as error:
-        got = f"it raised {type(error).__name__}: {said(error)}"
-        raise Wrong(did=did, got=got, expected="it is accepted", why=why, hint=hint, at=at) from error
+        got = f"it raised {summary(error)}"
+        raise Wrong(did=did, got=got, expected="it is accepted", why=why, hint=hint, at=at, error=error) from error
     if not isinstance(made, model):
-        got = f"validation gave a {type(made).__name__}"
+        name = type(made).__name__
+        got = f"validation gave {'None' if name == 'NoneType' else with_article(name)}"
         expected = with_article(model.__name__)
         raise Wrong(did=did, got=got, expected=expected, why=why, hint=hint, at=at)
     return made
@@ -315,7 +308,7 @@ def raising(
     Raises:
         Wrong: nothing, something else, or another message was raised.
     """
-    caught = Caught()
+    caught, other = Caught(), None
     expected = with_article(kind.__name__) + (f' that says "{says}"' if says else "")
     try:
         yield caught
@@ -325,12 +318,12 @@ def raising(
         caught.value = error
         if says.lower() in said(error).lower():
             return
-        got = f"{with_article(type(error).__name__)} that says: {said(error)}"
+        got = f"{with_article(type(error).__name__)} that says: {shortened(said(error))}"
     except Exception as error:
-        got = f"{with_article(type(error).__name__)}: {said(error)}"
+        got, other = f"{with_article(type(error).__name__)}: {shortened(said(error))}", error
     else:
         got = "nothing was raised"
-    raise Wrong(did=did, got=got, expected=expected, why=why, hint=hint, at=at) from None
+    raise Wrong(did=did, got=got, expected=expected, why=why, hint=hint, at=at, error=other) from None
 
 
 def known(error: Exception, mistakes: Iterable[tuple[str, str]], **facts: Any) -> NoReturn:
@@ -343,12 +336,18 @@ def known(error: Exception, mistakes: Iterable[tuple[str, str]], **facts: Any) -
     """
     for part, hint in mistakes:
         if part in said(error):
-            raise Wrong(got=f"it raised {summary(error)[:160]}", hint=hint, error=error, **facts) from None
+            raise Wrong(got=f"it raised {summary(error)[:160]}", hint=hint, error=error, sure=True, **facts) from None
     raise error
 
 
 def place(thing: object) -> tuple[str, int] | None:
-    """Return file and line of a function, method, class or instance, or None where Python knows none."""
+    """Return file and line of a function, method, class or instance, or None where Python knows none.
+
+    Args:
+        thing: the object; or a pair of a module and the name of a variable in it, which has no line of its own.
+    """
+    if isinstance(thing, tuple) and len(thing) == 2:
+        return _assignment(*thing)
     target = thing if inspect.isroutine(thing) or inspect.isclass(thing) else type(thing)
     try:
         target = inspect.unwrap(target)
@@ -356,3 +355,14 @@ def place(thing: object) -> tuple[str, int] | None:
     except (TypeError, OSError, ValueError):
         return None
     return (path, line) if path else None
+
+
+def _assignment(module: object, name: object) -> tuple[str, int] | None:
+    """Return where a module binds a name at its top level, the last time."""
+    path = getattr(module, "__file__", None)
+    try:
+        body = ast.parse(Path(path or "").read_bytes()).body
+    except (OSError, SyntaxError, ValueError):
+        return None
+    lines = [one.lineno for one in body if ("", name) in keys(one)]
+    return (str(path), lines[-1]) if lines else None

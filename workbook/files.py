@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
@@ -45,6 +46,8 @@ def locate(folder: Path, path: str) -> Path:
 def read(target: Path) -> bytes | None:
     """Return a file's content; None where there is none."""
     try:
+        if target.exists() and not target.is_file():
+            raise WorkspaceError(f"{target} is no regular file", "rename or delete it")
         return target.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None
@@ -62,6 +65,16 @@ def with_packages(folder: Path, changes: Mapping[str, bytes | None]) -> dict[str
             if init not in changes and not any((folder / parent).glob("*.py")):
                 found[init] = b""
     return found | dict(changes)
+
+
+def prune(folder: Path, paths: Iterable[str]) -> None:
+    """Delete the folders that are empty now that these files are gone; bytecode counts for nothing."""
+    for path in paths:
+        for parent in [*PurePosixPath(path).parents][:-1]:
+            found = folder / parent
+            if found.is_dir() and all(inner.name == "__pycache__" for inner in found.iterdir()):
+                with suppress(OSError):
+                    shutil.rmtree(found)
 
 
 def replace_all(changes: Mapping[Path, bytes | None], before: Mapping[Path, bytes | None]) -> None:

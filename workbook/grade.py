@@ -1,105 +1,23 @@
-"""A submission, or a folder with one, checked exercise by exercise in contained processes."""
+"""A submission checked exercise by exercise in contained processes."""
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+import hashlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from workbook import pool
-from workbook.assemble import CellError
+from workbook import pool, report
 from workbook.chapter import Exercise
 from workbook.course import Course
-from workbook.errors import WorkbookError
-from workbook.snapshot import Snapshot
-from workbook.verdict import CheckReport
+from workbook.outcome import Outcome
+from workbook.plain import named, plain
+from workbook.source import Source
+from workbook.submission import Submission, SubmissionError, opened
+from workbook.tree import content, modules
+from workbook.verdict import CheckReport, Provenance
 from workbook.worker import Worker
 
-FILES, BYTES = 2000, 20 << 20
-
-
-class SubmissionError(WorkbookError):
-    """The folder is no submission."""
-
-
-@dataclass
-class Submission:
-    """A package ready to be checked, where it came from, and what was odd about it."""
-
-    app: Path
-    source: str
-    notes: list[str] = field(default_factory=list)
-
-
-@contextmanager
-def opened(folder: Path) -> Iterator[Submission]:
-    """Give a submission's package, copied into a temporary folder so that nothing can change the original.
-
-    Args:
-        folder: holds `app/`, or notebooks (also in `notebooks/`), or is itself a package named `app`.
-
-    Raises:
-        SubmissionError: there is neither, or it is too large.
-    """
-    if not folder.is_dir():
-        raise SubmissionError(f"{folder} is no folder", "name a folder that holds app/ or notebooks")
-    with tempfile.TemporaryDirectory(prefix="workbook-", ignore_cleanup_errors=True) as name:
-        target = Path(name)
-        app = folder if folder.name == "app" else folder / "app"
-        notebooks = sorted(folder.glob("*.ipynb")) or sorted((folder / "notebooks").glob("*.ipynb"))
-        if _has_code(app) or (app.is_dir() and not notebooks):
-            yield Submission(_copy(app, target / "app"), f"{app}")
-        elif notebooks:
-            yield _assembled(notebooks, target)
-        else:
-            raise SubmissionError(f"{folder} holds neither app/ nor notebooks", "name the folder above app/")
-
-
-def _has_code(app: Path) -> bool:
-    """Say whether a package holds more than its docstring."""
-    return any(path.name != "__init__.py" for path in app.rglob("*.py")) if app.is_dir() else False
-
-
-def _copy(app: Path, target: Path) -> Path:
-    """Copy a package's regular files; links are left out, for they could lead anywhere."""
-    count = size = 0
-    for path in sorted(app.rglob("*")):
-        if path.is_symlink() or not path.is_file() or "__pycache__" in path.parts:
-            continue
-        if not path.resolve().is_relative_to(app.resolve()):
-            continue
-        count, size = count + 1, size + path.stat().st_size
-        if count > FILES or size > BYTES:
-            raise SubmissionError(f"{app} has more than {FILES} files or {BYTES >> 20} MB", "submit code only")
-        copied = target / path.relative_to(app)
-        copied.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, copied)
-    target.mkdir(parents=True, exist_ok=True)
-    (target / "__init__.py").touch()
-    return target
-
-
-def _assembled(notebooks: list[Path], target: Path) -> Submission:
-    """Put the package together from `%%app` cells, in the order of the notebooks' names, without running them."""
-    import nbformat  # slow to import, and most submissions come as a package
-
-    package, notes = Snapshot(), []
-    for path in notebooks:
-        try:
-            cells = nbformat.read(path, as_version=4).cells
-        except Exception as error:  # nbformat raises many kinds for a file that is no notebook
-            notes.append(f"{path.name} is no notebook: {error}")
-            continue
-        for number, cell in enumerate(cells, 1):
-            if cell.get("cell_type") == "code" and cell.source.startswith("%%app"):
-                try:
-                    package.run(cell.source)
-                except CellError as error:
-                    notes.append(f"{path.name}, cell {number}, is left out: {error}")
-    return Submission(package.write(target), f"{len(notebooks)} notebooks", notes)
+__all__ = ["Source", "Submission", "SubmissionError", "grade", "opened", "summary", "text"]
 
 
 def grade(
@@ -108,6 +26,8 @@ def grade(
     folder: Path,
     chosen: list[Exercise],
     step: Callable[[int, int], None] = lambda _done, _all: None,
+    *,
+    source: Source = Source.AUTO,
 ) -> tuple[list[CheckReport], Submission]:
     """Check a submission's exercises, each in a process of its own.
 
@@ -117,21 +37,44 @@ def grade(
         folder: the submission.
         chosen: the exercises to check.
         step: told (done, all) after each exercise.
+        source: the package or the notebooks, where both are there.
 
     Raises:
         SubmissionError: the folder is no submission.
     """
     reports: list[CheckReport] = []
-    with opened(folder) as submission:
+    with opened(folder, course, source) as submission:
+        root = workers[0].root
+        if root.resolve() == submission.folder.resolve():
+            submission.notes.append(
+                "the checks that ran are the submission's own: grade with another copy of the course"
+            )
+        known = Provenance(used=submission.used, notes=submission.notes, checks=whose_checks(root))
 
         def check(worker: Worker, exercise: Exercise) -> CheckReport:
-            return worker.check(course, exercise.id, submission.app)
+            try:
+                return worker.check(course, exercise.id, submission.app)
+            except Exception as error:  # whatever happens there is this exercise's, and not the end of the report
+                note = plain(f"grading this exercise failed: {type(error).__name__}: {error}")
+                broke = CheckReport(exercise=exercise.id, title=exercise.title, outcome=Outcome.BROKE, note=note)
+                broke.out_of = exercise.points
+                return broke
 
         for found in pool.spread(workers, check, chosen):
             found.package = submission.source
+            found.provenance = known.model_copy(update={"isolation": found.provenance.isolation})
             reports.append(found)
             step(len(reports), len(chosen))
     return reports, submission
+
+
+def whose_checks(root: Path) -> str:
+    """Say which checks ran: their folder, and the SHA-256 of its Python files."""
+    folder = root / "tests" / "chapters"
+    found = hashlib.sha256()
+    for path in modules(folder):
+        found.update(path.name.encode() + b"\0" + (content(path) or b"") + b"\0")
+    return f"{named(folder)} (SHA-256 {found.hexdigest()})"
 
 
 def summary(reports: list[CheckReport]) -> str:
@@ -139,3 +82,17 @@ def summary(reports: list[CheckReport]) -> str:
     points, total = sum(one.points for one in reports), sum(one.out_of for one in reports)
     passed = sum(one.passed for one in reports)
     return f"{points} of {total} points, {passed} of {len(reports)} exercises passed"
+
+
+def text(reports: list[CheckReport], submission: Submission) -> str:
+    """Return the whole result as text: what was graded and what was not, the verdicts, and why each failed."""
+    lines = [f"graded: {submission.source}"]
+    if len(submission.used) > 1:
+        lines += [f"  {name}" for name in submission.used]
+    lines += [f"note: {note}" for note in submission.notes]
+    if reports:
+        lines += [f"checks: {reports[0].provenance.checks}", f"isolation: {reports[0].provenance.isolation}"]
+    lines += ["", *map(report.verdict_line, reports)]
+    failed = [one for one in reports if not one.passed and one.outcome is not Outcome.NOT_ATTEMPTED]
+    lines += [f"\n{report.text(one)}" for one in failed]
+    return "\n".join([*lines, "", f"{submission.source}: {summary(reports)}"])

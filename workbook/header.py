@@ -1,4 +1,4 @@
-"""The argument line of `%%app PATH [--merge] [--exercise 2.2]`."""
+"""The argument line of `%%app PATH [--merge] [--exercise 2.2] [--replace]`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from workbook.syntax import CellError
 
 EXAMPLE = "write `%%app users/schemas.py`"
-OPTIONS = "write `%%app users/schemas.py --merge --exercise 2.2`; both options may be left out"
+OPTIONS = "write `%%app users/schemas.py --merge --exercise 2.2`; the options are --merge, --exercise and --replace"
 # Windows opens a device, not a file, under these names, with any ending.
+LONGEST, DEEPEST = 100, 8  # characters of a name, folders
 DEVICES = re.compile(r"(?i:con|prn|aux|nul|com\d|lpt\d)")
 
 
@@ -23,11 +24,13 @@ class Header:
         path: The module's path in the package, with `/`.
         merge: Whether the cell is merged into the module instead of replacing it.
         exercise: The exercise the cell belongs to, such as "2.2".
+        replace: Whether it replaces also what cells further on in the course wrote.
     """
 
     path: str
     merge: bool = False
     exercise: str | None = None
+    replace: bool = False
 
     def key(self, code: str) -> str | None:
         """Return the name under which a cell's last run is remembered; None for a merge that no exercise names.
@@ -49,11 +52,13 @@ def parse_header(line: str) -> Header:
     """
     words = re.sub(r"--exercise\s*=\s*", "--exercise ", line.removeprefix("%%app")).split()
     paths: list[str] = []
-    merge, exercise = False, None
+    merge, replace, exercise = False, False, None
     while words:
         word = words.pop(0)
         if word == "--merge":
             merge = True
+        elif word == "--replace":
+            replace = True
         elif word == "--exercise":
             exercise = exercise_name(words.pop(0) if words else "")
         elif word.startswith("-"):
@@ -62,7 +67,7 @@ def parse_header(line: str) -> Header:
             paths.append(word)
     if len(paths) > 1:
         raise CellError(f"%%app takes one path, but here are {len(paths)}: {paths}", EXAMPLE)
-    return Header(module_path(paths[0] if paths else ""), merge, exercise)
+    return Header(module_path(paths[0] if paths else ""), merge, exercise, replace)
 
 
 def exercise_name(word: str) -> str:
@@ -83,7 +88,8 @@ def module_path(text: str) -> str:
         raise CellError("%%app needs the path of a module", EXAMPLE)
     fault = fault_of(path)
     if fault:
-        raise CellError(f"%%app cannot write to {text!r}: {fault}", EXAMPLE)
+        shown = text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+        raise CellError(f"%%app cannot write to {shown!r}: {fault}", EXAMPLE)
     return path.removeprefix("app/")
 
 
@@ -96,6 +102,8 @@ def fault_of(path: str) -> str | None:
         return "`..` leaves the package `app`"
     if not path.endswith(".py"):
         return "a module's name ends with `.py`"
+    if max(map(len, parts)) > LONGEST or len(parts) > DEEPEST:
+        return f"a name has at most {LONGEST} characters, and a module lies at most {DEEPEST - 1} folders deep"
     names = [*parts[:-1], parts[-1].removesuffix(".py")]
     wrong = next((name for name in names if not importable(name)), None)
     return None if wrong is None else f"{wrong!r} is no name that Python can import"

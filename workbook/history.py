@@ -50,6 +50,25 @@ class Version(NamedTuple):
     content: bytes | None
 
 
+CHANGE, UNDO, DRAFT, REDO = range(4)  # what a row of `changes` is, in its column `is_undo`
+
+
+class Taken(NamedTuple):
+    """A change that is to be taken back, or an undo that is to be taken back itself.
+
+    Args:
+        change: its number.
+        cause: what made it.
+        contents: what its files are to hold; None for no file.
+        versions: the numbers of its versions that this concerns.
+    """
+
+    change: int
+    cause: str
+    contents: dict[str, bytes | None]
+    versions: list[int]
+
+
 def now() -> str:
     """Return the time in UTC, as ISO 8601 with milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -66,7 +85,9 @@ def keep(connection: sqlite3.Connection, content: bytes | None) -> str | None:
     return name
 
 
-def begin(connection: sqlite3.Connection, files: tuple[FileChange, ...], cause: str, undone: list[int]) -> Change:
+def begin(
+    connection: sqlite3.Connection, files: tuple[FileChange, ...], cause: str, undone: list[int], kind: int = CHANGE
+) -> Change:
     """Record a change that is about to be made.
 
     Args:
@@ -74,23 +95,27 @@ def begin(connection: sqlite3.Connection, files: tuple[FileChange, ...], cause: 
         files: What is there now, and what will be.
         cause: What makes the change.
         undone: The versions that it takes back; empty for a change of its own.
+        kind: CHANGE, UNDO, DRAFT (a cell that was not written) or REDO.
     """
     time = now()
-    row = connection.execute("INSERT INTO changes (time, cause, is_undo) VALUES (?, ?, ?)", (time, cause, bool(undone)))
+    row = connection.execute("INSERT INTO changes (time, cause, is_undo) VALUES (?, ?, ?)", (time, cause, kind))
     for file in files:
         connection.execute(
             "INSERT INTO versions (change, path, before, after) VALUES (?, ?, ?, ?)",
             (row.lastrowid, file.path, keep(connection, file.before), keep(connection, file.after)),
         )
-    mark(connection, undone, 1)
+    mark(connection, undone, 1 if kind == UNDO else 0)
+    if kind == UNDO:
+        connection.executemany("INSERT INTO undos VALUES (?, ?)", [(row.lastrowid, version) for version in undone])
     return Change(row.lastrowid, time, cause, files)
 
 
 def withdraw(connection: sqlite3.Connection, change: Change, undone: list[int]) -> None:
     """Take a change that could not be made out of the record."""
-    connection.execute("DELETE FROM versions WHERE change = ?", (change.id,))
-    connection.execute("DELETE FROM changes WHERE id = ?", (change.id,))
-    mark(connection, undone, 0)
+    row = connection.execute("SELECT is_undo FROM changes WHERE id = ?", (change.id,)).fetchone()
+    for table, column in (("versions", "change"), ("undos", "change"), ("memories", "change"), ("changes", "id")):
+        connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (change.id,))
+    mark(connection, undone, 0 if row and row[0] == UNDO else 1)
 
 
 def mark(connection: sqlite3.Connection, versions: list[int], undone: int) -> None:
@@ -99,11 +124,10 @@ def mark(connection: sqlite3.Connection, versions: list[int], undone: int) -> No
     connection.executemany("UPDATE versions SET undone = ? WHERE id = ?", rows)
 
 
-def newest(connection: sqlite3.Connection, path: str | None) -> tuple[str, dict[str, bytes | None], list[int]] | None:
+def newest(connection: sqlite3.Connection, path: str | None) -> Taken | None:
     """Find the newest change, of the path if one is given, that is not taken back.
 
-    Returns:
-        Its cause, what its files held before, and its versions' numbers.
+    Of a path only its own version is meant, and the `__init__.py` that the change made for it.
     """
     found = connection.execute(
         "SELECT changes.id, cause FROM versions JOIN changes ON changes.id = change "
@@ -115,10 +139,51 @@ def newest(connection: sqlite3.Connection, path: str | None) -> tuple[str, dict[
         return None
     rows = connection.execute(
         "SELECT versions.id, path, content FROM versions LEFT JOIN blobs ON hash = before "
-        "WHERE change = ? AND NOT undone AND (? IS NULL OR path = ?)",
-        (found[0], path, path),
+        "WHERE change = ? AND NOT undone",
+        (found[0],),
     ).fetchall()
-    return found[1], {row[1]: row[2] for row in rows}, [row[0] for row in rows]
+    rows = [row for row in rows if path in (None, row[1]) or (row[2] is None and is_package_of(row[1], str(path)))]
+    return Taken(found[0], found[1], {row[1]: row[2] for row in rows}, [row[0] for row in rows])
+
+
+def is_package_of(init: str, path: str) -> bool:
+    """Tell whether a file is the `__init__.py` of a folder that holds the path."""
+    folder, _, name = init.rpartition("/")
+    return name == "__init__.py" and bool(folder) and path.startswith(f"{folder}/")
+
+
+def newest_undo(connection: sqlite3.Connection) -> Taken | None:
+    """Find the newest undo that is not taken back, and after which nothing new was written."""
+    found = connection.execute(
+        "SELECT changes.id, cause FROM changes JOIN undos ON undos.change = changes.id "
+        "WHERE changes.id > (SELECT coalesce(max(id), 0) FROM changes WHERE is_undo = 0) "
+        "ORDER BY changes.id DESC LIMIT 1"
+    ).fetchone()
+    if found is None:
+        return None
+    rows = connection.execute(
+        "SELECT path, content FROM versions LEFT JOIN blobs ON hash = before WHERE change = ?", (found[0],)
+    ).fetchall()
+    taken = connection.execute("SELECT version FROM undos WHERE change = ?", (found[0],)).fetchall()
+    return Taken(found[0], found[1], dict(rows), [row[0] for row in taken])
+
+
+def changes_of(connection: sqlite3.Connection, versions: list[int]) -> list[int]:
+    """Return the changes that versions belong to, the first first."""
+    holes = ", ".join("?" * len(versions))
+    rows = connection.execute(f"SELECT DISTINCT change FROM versions WHERE id IN ({holes}) ORDER BY change", versions)
+    return [row[0] for row in rows]
+
+
+def forget_undo(connection: sqlite3.Connection, change: int) -> None:
+    """Note that an undo was taken back itself."""
+    connection.execute("DELETE FROM undos WHERE change = ?", (change,))
+
+
+def count(connection: sqlite3.Connection, path: str | None) -> int:
+    """Return how many versions there are."""
+    row = connection.execute("SELECT count(*) FROM versions WHERE ? IS NULL OR path = ?", (path, path)).fetchone()
+    return int(row[0])
 
 
 SELECT_VERSION = (

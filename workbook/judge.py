@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import re
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
 
 from workbook import diagnose, expect
+from workbook.clock import BUSY
+from workbook.hole import Hole
+from workbook.outcome import Outcome
 from workbook.package import Package
-from workbook.verdict import Criterion, Exchange, Location, Outcome
+from workbook.slips import Slip, slips, unawaited
+from workbook.trail import Trail
+from workbook.verdict import Criterion, Exchange, Fault, Location
+from workbook.wording import shortened
+
+# what a check meets when the learner's code gave another kind of thing than it could expect
+OTHER_KIND = (AttributeError, TypeError, LookupError, ValueError)
+# raised and caught again by a check: these are slips wherever they rise
+SLIPS = (NameError, ImportError, SyntaxError, AttributeError, NotImplementedError)
+LIBRARIES = ("sqlalchemy", "fastapi")
 
 
 class NotAttempted(Exception):
@@ -22,6 +38,8 @@ class Judge:
         exchanges: what was sent and received so far, newest last.
         forgotten: names of coroutines that nobody awaited; empty for one of the check's own.
         exercise: the exercise that is being checked.
+        hole: what it asks to write.
+        checks: the folder of its checks.
     """
 
     def __init__(
@@ -30,99 +48,185 @@ class Judge:
         exchanges: Sequence[Exchange] = (),
         forgotten: Sequence[str] = (),
         exercise: str = "",
+        hole: Hole | None = None,
+        checks: Path | None = None,
     ) -> None:
-        self.package, self.exchanges, self.forgotten, self.exercise = package, exchanges, forgotten, exercise
+        self.package, self.exchanges, self.forgotten, self.hole = package, exchanges, forgotten, hole
+        self._checks = checks
+        self._trail = Trail(package, exercise, hole.file if hole else "", checks)
 
     def judge(self, id: str, text: str, seconds: float, error: BaseException | None) -> Criterion:
         """Return the verdict, which is `passed` when there was no error."""
         made = Criterion(id=id, text=text, outcome=Outcome.PASSED, seconds=seconds)
         if error is not None:
             self._fill(made, error)
+            made.did, made.got, made.expected = map(shortened, (made.did, made.got, made.expected))
         return made
 
     def _fill(self, made: Criterion, error: BaseException) -> None:
         made.exchange = self.exchanges[-1] if self.exchanges else None
         if isinstance(error, NotAttempted):
             made.outcome, made.exchange = Outcome.NOT_ATTEMPTED, None
+        elif type(error).__name__ == "MachineBusy":
+            made.outcome, made.exchange, made.got, made.hint = Outcome.LATE, None, str(error), BUSY
         elif isinstance(error, expect.Wrong):
             self._wrong(made, error)
-        elif where := self._last_own_line(error):
-            self._raised(made, error, where)
-        elif isinstance(error, AssertionError) and not self._app_raised():
+        elif self._trail.steps(error) or self._app_raised():
+            self._raised(made, error)
+        elif isinstance(error, AssertionError):
             made.outcome, made.got = Outcome.WRONG, str(error).strip()
-            made.where = made.exchange.endpoint if made.exchange else None
-        elif self._app_raised() or type(error).__name__ in ("TimeExceeded", "MemoryError") or _not_awaitable(error):
-            self._raised(made, error, made.exchange.endpoint if made.exchange else None)
+            made.where = self._place(made, None)
+        elif type(error).__name__ in ("TimeExceeded", "MemoryError") or _not_awaitable(error):
+            self._raised(made, error)
+        elif isinstance(error, OTHER_KIND) and self.package.used and self.hole is not None:
+            self._other_kind(made, error)
         else:
             made.outcome, made.got = Outcome.BROKE, diagnose.summary(error)
             made.trace = traceback.format_exception(error)[-12:]
             made.hint = "this is not your mistake: please report it with the lines above"
 
     def _wrong(self, made: Criterion, error: expect.Wrong) -> None:
-        made.outcome = Outcome.WRONG
+        made.outcome, made.exchange = Outcome.WRONG, error.exchange
         made.did, made.got, made.expected = error.did, error.got, error.expected
-        made.why = error.why
-        made.exchange = error.exchange
-        found = expect.place(error.at) if error.at is not None else None
-        made.where = self._last_own_line(error.error) if error.error else None
-        if made.where is None and found:
-            made.where = self.package.locate(*found)
-        if made.where is None and error.exchange is not None:
-            made.where = error.exchange.endpoint
-        made.hint = self._hint(error.hint)
+        made.why, made.hint = error.why, error.hint
+        fault, of_answer = self._behind(error)
+        made.where = self._place(made, error.at, fault)
+        if fault is not None:
+            self._by_fault(made, fault, of_answer=of_answer, sure=error.sure)
+            seen = error.__context__ if error.__suppress_context__ and error.error is None else None
+            if made.hint != error.hint and isinstance(seen, Exception) and not isinstance(seen, SLIPS):
+                made.other = error.hint  # the check has seen the exception, too: its hint may know more
+        elif not error.sure:
+            self._by_slip(made)
+        self._by_forgotten(made, fault)
 
-    def _raised(self, made: Criterion, error: BaseException, where: Location | None) -> None:
-        made.outcome, made.where = Outcome.RAISED, where
+    def _behind(self, error: expect.Wrong) -> tuple[Fault | None, bool]:
+        """Return the exception behind a wrong answer, and whether a request ended in it."""
+        if error.fault is not None:
+            return error.fault, False
+        caught = error.error or error.__cause__ or _told(error.__context__)
+        if caught is not None and (self._trail.steps(caught) or type(caught).__module__.split(".")[0] in LIBRARIES):
+            return self._trail.fault(caught), False
+        told = error.exchange or next((one for one in reversed(self.exchanges) if one.fault), None)
+        fault = told.fault if told else None
+        if fault is None or fault.planted or re.match(r"5\d\d\b", error.expected):
+            return None, False
+        return fault, error.exchange is not None
+
+    def _by_fault(self, made: Criterion, fault: Fault, *, of_answer: bool, sure: bool) -> None:
+        """Let the exception speak: its hint where a rule knows one, and what it was, in place of what it led to."""
+        if sure:
+            made.cause, made.trace, made.seen = fault.cause, fault.trace, True
+            return
+        if of_answer and made.exchange is not None:
+            made.got = made.exchange.answer_line
+        if fault.hint or of_answer:
+            made.hint = fault.hint or "begin with the exception: what does the line that it names need, and not get?"
+            made.cause, made.trace, made.seen = fault.cause, fault.trace, True
+        forgotten = re.match(r"`([\w.]+)` was called without `await`", fault.summary)
+        slip = self._unawaited(forgotten[1]) if forgotten else None
+        if slip is not None and self.hole is not None:
+            made.hint, made.where = slip.hint, self.package.locate(str(self.package.folder / self.hole.path), slip.line)
+
+    def _by_slip(self, made: Criterion) -> None:
+        """Name a slip that can be seen in the exercise's own text, and keep the criterion's hint beside it."""
+        nodes = self.hole.nodes(self.package) if self.hole else {}
+        slip = next(slips(nodes.values()), None)
+        if slip is not None and self.hole is not None:
+            made.hint, made.other, made.seen = slip.hint, made.hint, True
+            made.where = self.package.locate(str(self.package.folder / self.hole.path), slip.line)
+
+    def _raised(self, made: Criterion, error: BaseException) -> None:
+        fault = self._trail.fault(error)
+        made.outcome, made.where = Outcome.RAISED, fault.where
+        if made.where is None or made.exchange is not None:
+            made.where = self._place(made, None, fault)
         made.did = made.exchange.request_line if made.exchange else ""
         timed_out = type(error).__name__ == "TimeExceeded"
-        made.got = str(error) if timed_out else diagnose.summary(error)
-        made.hint = self._hint(diagnose.hint_for(error, self.exercise))
-        made.trace = [str(place) for place in self._own_lines(error)]
+        made.got = str(error) if timed_out else fault.summary
+        made.hint, made.trace, made.cause, made.seen = fault.hint, fault.trace, fault.cause, True
+        self._by_forgotten(made, fault)
 
-    def _hint(self, otherwise: str) -> str:
+    def _by_forgotten(self, made: Criterion, fault: Fault | None) -> None:
         """Name a coroutine that was made and never awaited, whatever else went wrong."""
-        if name := next(filter(None, self.forgotten), ""):
-            return f"`{name}` was called without `await`: put `await` before the call"
-        return otherwise or ("put `await` before the call: it gives a coroutine" if self.forgotten else "")
+        if not self.forgotten or (fault is not None and fault.summary.startswith("MissingGreenlet")):
+            return
+        name = next(filter(None, self.forgotten), "")
+        slip = self._unawaited(name) if name else None
+        short = name.rpartition(".")[2]
+        if slip is not None and self.hole is not None:
+            made.hint, made.where = slip.hint, self.package.locate(str(self.package.folder / self.hole.path), slip.line)
+        elif self.hole is not None and _defines(self.hole.text(self.package), name):
+            made.hint = f"`{short}` is `async`, and what calls it does not await it: is a plain `def` asked for here?"
+        elif name:
+            made.hint = f"`{name}` was called without `await`: put `await` before the call"
+        else:
+            made.hint = made.hint or "put `await` before the call: it gives a coroutine"
+        made.other, made.seen = "", bool(name)
 
-    def _own_lines(self, error: BaseException) -> Iterator[Location]:
-        """Yield the lines of the learner's that an exception came through, outermost first."""
-        if isinstance(error, SyntaxError) and error.filename:
-            place = self.package.locate(error.filename, error.lineno or 1)
-            if place is not None:
-                yield place
-        for chained in _chain(error):
-            for frame in traceback.extract_tb(chained.__traceback__):
-                place = self.package.locate(frame.filename, frame.lineno or 1)
-                if place is not None:
-                    yield place
+    def _other_kind(self, made: Criterion, error: BaseException) -> None:
+        """A check cannot go on with what the learner's code gave: a name is gone, or it is another kind of thing."""
+        frames = traceback.extract_tb(error.__traceback__)
+        ours = [one for one in frames if self._checks and Path(one.filename).is_relative_to(self._checks)]
+        line = (ours or frames)[-1].line if frames else ""
+        made.outcome = Outcome.WRONG
+        made.got = f"the check cannot go on at `{(line or '').strip()}`: {diagnose.summary(error)}"
+        made.expected = "names, and kinds of things, as the exercise gives them"
+        made.where = self._place(made, None)
+        made.hint = diagnose.hint_for(error) or "is a name changed, or does something give None, or another type?"
+        self._by_forgotten(made, None)
 
-    def _last_own_line(self, error: BaseException) -> Location | None:
-        return next(iter(reversed(list(self._own_lines(error)))), None)
+    def _place(self, made: Criterion, at: object, fault: Fault | None = None) -> Location | None:
+        """Return the learner's line that is at fault.
+
+        That is a line in the exercise's file that an exception came through, or one that alone can cause it; else what
+        the check names; else the endpoint where it lies in the exercise's file, or the exercise's own definition.
+        """
+        file = self.hole.file if self.hole else ""
+        raised = fault.where if fault else None
+        named = expect.place(at) if at is not None else None
+        named_place = self.package.locate(*named) if named else None
+        endpoint = made.exchange.endpoint if made.exchange else None
+        if raised is not None and (raised.path == file or not self.hole or (fault and fault.local)):
+            return raised
+        if named_place is None and endpoint is not None and endpoint.path == file:
+            named_place = endpoint
+        return named_place or self._own(made) or raised or endpoint
+
+    def _own(self, made: Criterion) -> Location | None:
+        """Return the exercise's own definition: the one that the endpoint calls, or that the feedback speaks of."""
+        if self.hole is None:
+            return None
+        calls = " ".join(made.exchange.calls) if made.exchange else ""
+        return self.hole.place(self.package, f"{calls} {made.did} {made.text}")
+
+    def _unawaited(self, name: str) -> Slip | None:
+        if self.hole is None:
+            return None
+        return unawaited(name, self.hole.text(self.package), self.hole.nodes(self.package).values())
 
     def _app_raised(self) -> bool:
         """Say whether the newest request ended in an exception: what a route returned can be at fault, too."""
         return bool(self.exchanges) and self.exchanges[-1].status is None
 
 
+def _defines(text: str, name: str) -> bool:
+    """Say whether a text defines this coroutine: a method of another class may have the same name, as `__call__`."""
+    owner, _, short = name.rpartition(".")
+    owner = owner.rpartition(".")[2]
+    mine = owner in ("", "<locals>") or re.search(rf"\bclass {re.escape(owner)}\b", text) is not None
+    return bool(short) and mine and re.search(rf"\basync def {short}\b", text) is not None
+
+
+def _told(context: BaseException | None) -> BaseException | None:
+    """Return the exception that a check has caught before it raised its own `from None`, where it tells a mistake."""
+    is_meant = isinstance(context, AssertionError | ValidationError)
+    return context if isinstance(context, Exception) and not is_meant else None
+
+
 def _not_awaitable(error: BaseException) -> bool:
     """Say whether a check awaited what the learner's function gave, and it was no coroutine."""
     return isinstance(error, TypeError) and "can't be used in 'await' expression" in str(error)
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield an exception, what it was raised from, and the members of a group, without repeating one."""
-    seen: set[int] = set()
-    todo: list[BaseException | None] = [error]
-    while todo:
-        current = todo.pop(0)
-        if current is None or id(current) in seen or len(seen) > 50:
-            continue
-        seen.add(id(current))
-        yield current
-        if isinstance(current, BaseExceptionGroup):
-            todo += current.exceptions
-        todo.append(current.__cause__)
 
 
 def as_lines(criterion: Criterion) -> str:

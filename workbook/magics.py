@@ -1,65 +1,50 @@
-"""The notebook's commands: %%app, %check, %solution, %catchup, %progress, %undo, %history, %serve."""
+"""The notebook's commands: %%app, %check, %solution, %catchup, %progress, %undo, %redo, %history, %serve."""
 
 from __future__ import annotations
 
 import atexit
-import importlib
 import os
+import re
 import shlex
-import sys
 from collections.abc import Callable
-from dataclasses import replace
+from contextlib import suppress
 from pathlib import Path
+from types import CoroutineType
 from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
 from IPython.display import display
 
-from workbook import progress, report
-from workbook.assemble import CellError, describe, parse_header
+from workbook import progress, report, versions, writing
+from workbook.assemble import parse_header
+from workbook.bindings import Bindings
+from workbook.cells import plain_code
 from workbook.course import Course, read_course
 from workbook.errors import WorkbookError
 from workbook.header import Header
 from workbook.imported import CannotImport, Imported
+from workbook.kernel import (
+    Advice,
+    LazyClient,
+    Shown,
+    Told,
+    chapter_of,
+    gap,
+    hiding,
+    on_path,
+    print_coroutine,
+    print_response,
+)
+from workbook.outcome import Outcome
 from workbook.panel import Panel
 from workbook.server import LiveServer
-from workbook.snapshot import placed
-from workbook.verdict import Outcome
+from workbook.standing import Standing, record, standing
+from workbook.verdict import CheckReport
 from workbook.worker import Worker
 from workbook.workspace import Workspace
 
-
-class LazyClient:
-    """The notebook's `client`: an httpx.AsyncClient that is made when it is first used, so that loading is quick.
-
-    Args:
-        newest: gives the app as its files are now.
-    """
-
-    def __init__(self, newest: Callable[[], Any]) -> None:
-        self._newest = newest
-
-    def __getattr__(self, name: str) -> Any:
-        if "_made" not in vars(self):
-            from workbook.client import notebook_client
-
-            self._made = notebook_client(self._newest)
-        return getattr(self._made, name)
-
-
-def print_response(response: Any, printer: Any, _cycle: bool) -> None:
-    """Show a response that a cell ends with: its status line and its body."""
-    from workbook.client import response_text
-
-    printer.text(response_text(response))
-
-
-class Told(Exception):
-    """An error whose message says all: Jupyter shows these lines and no traceback, and stops Run All."""
-
-    def _render_traceback_(self) -> list[str]:
-        return str(self).split("\n")
+FEW = 4  # exercises that are checked before it is said how far it is
 
 
 def show(text: str, html: str) -> None:
@@ -77,6 +62,10 @@ class Workbook(Magics):
         self.worker = Worker(workspace.root)
         self.live = LiveServer()
         self.imported = Imported(workspace.app_dir)
+        self.bindings = Bindings(shell.user_ns)
+        self.advice = Advice(lambda: self.course, shell)
+        self.current = ""  # the exercise whose cell was run last
+        self.unwritten = ""  # the module that the newest cell could not be written to
 
     @property
     def course(self) -> Course:
@@ -86,44 +75,45 @@ class Workbook(Magics):
     @cell_magic
     def app(self, line: str, cell: str) -> None:
         """Write a module of `app`: `%%app users/schemas.py [--merge]`."""
+        self.unwritten = ""
+        course = self.course
         try:
             header = parse_header(line)
-            summary = self._write(header, cell)
+            before = standing(course, self.workspace, header.path)
+            self.unwritten = header.path
+            done = writing.write(course, self.workspace, header, cell)
         except WorkbookError as error:
             raise Told(str(error)) from None
-        lost = " (`%undo` brings it back)" if "removed" in summary else ""
-        print(f"app/{header.path}: {summary}{lost}")
+        self.unwritten = ""
+        self.current = header.exercise or self.current
+        print(f"app/{header.path}: {done.summary()}")
+        self._say_lost(before, header)
+        near = writing.near_path(course, header.path) if done.before is None else None
+        if near:
+            print(f"note: the course has app/{near}; if you meant that, `%undo` takes this file back")
         self.imported.forget()
-        self._prove_import(header.path)
-        self._rebind()
+        self._prove_import(header)
+        self.bindings.renew()
 
-    def _write(self, header: Header, cell: str) -> str:
-        # a cell that begins a file, run a second time, must not take away what later cells have put there
-        key = header.key(cell)
-        previous = self.workspace.recall_cell(key) if key else None
-        again = previous is not None and not header.merge
-        if again:
-            header = replace(header, merge=True)
-        texts: list[str | None] = []
+    def _say_lost(self, before: Standing, header: Header | None = None) -> None:
+        """Say which exercises had passed with what is not there any more, but for the one that a cell is for."""
+        now = standing(self.course, self.workspace, header.path if header else None)
+        lost = [id for id in before.lost(now) if header is None or id != header.exercise]
+        if lost:
+            print(f"note: {', '.join(lost)} had passed with what this took away: `%check {' '.join(lost)}` tells")
 
-        def change(existing: str | None) -> str:
-            texts[:] = [existing, placed(existing, header, cell, previous)]
-            return str(texts[1])
-
-        cause = f"%%app {header.path}" + (f" ({header.exercise})" if header.exercise else "")
-        self.workspace.update(header.path, change, cause)
-        if key:
-            self.workspace.remember_cell(key, cell)
-        return describe(texts[0], str(texts[1])) + (" (run again: what other cells added stays)" if again else "")
-
-    def _prove_import(self, path: str) -> None:
+    def _prove_import(self, header: Header) -> None:
         """Import the module in the worker first, so that its code can neither stop nor end this kernel."""
+        path = header.path
         module = path.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
         found = self.worker.can_import("" if module == "__init__" else module, self.workspace.app_dir)
         if found.outcome is not Outcome.PASSED:
             lines = [f"app/{path} is written, but it cannot be imported: {found.got}"]
             lines += [f"your code: {found.where}"] if found.where else []
-            raise Told("\n".join([*lines, "", f"hint: {found.hint}"] if found.hint else lines))
+            missing = re.search(r"(?:No module named|cannot import name '\w+' from) '(app[\w.]*)'", found.got)
+            hint = self.advice.on_import(missing[1], found.got) if missing else ""
+            hint = hint or self.advice.on_name_in(path, found.got, header.exercise) or found.hint
+            raise Told("\n".join([*lines, "", f"hint: {hint}"] if hint else lines))
 
     def newest(self) -> Any:
         """Return the app as its files are now, also when they were changed in an editor.
@@ -131,43 +121,53 @@ class Workbook(Magics):
         Raises:
             Told: it cannot be imported.
         """
+        if not (self.workspace.app_dir / "main.py").is_file():
+            hint = self.advice.on_import("app.main", "") or "write app/main.py"
+            raise Told(f"there is no app/main.py yet\n\nhint: {hint}")
         changed = self.imported.refresh()
         try:
             app = self.imported.app()
         except CannotImport as error:
             raise Told(str(error)) from None
         if changed:
-            self._rebind()
+            self.bindings.renew()
         return app
-
-    def _rebind(self) -> None:
-        """Point names that the notebook imported from `app` at the new modules' objects."""
-        assert self.shell is not None
-        names: dict[str, Any] = self.shell.user_ns
-        for name, value in list(names.items()):
-            owner = str(getattr(value, "__module__", None) or "")
-            if owner.split(".")[0] == "app" and hasattr(value, "__qualname__"):
-                try:
-                    names[name] = getattr(importlib.import_module(owner), value.__qualname__, value)
-                except Exception:  # another module is broken; its own cell or check says so
-                    continue
 
     @line_magic
     def check(self, line: str) -> None:
-        """Check an exercise, `%check 2.2`, or several, or a chapter, `%check 2`."""
-        words = line.split() or [""]
+        """Check an exercise, `%check 2.2`, or several, or a chapter, `%check 2`; bare, the one you are at."""
+        words = line.split() or [self._here()]
         chosen = list(dict.fromkeys(exercise.id for word in words for exercise in self._select(word)))
-        reports = self.worker.check_all(self.course, chosen, self.workspace.app_dir)
+        reports = self._checked(chosen)
         for one in reports:
-            self.workspace.record(one.exercise, one.outcome.value, one.points, one.out_of, "%check")
+            record(self.course, self.workspace, one, "%check")
         if len(reports) == 1:
             show(report.text(reports[0]), report.as_html(reports[0]))
         else:
             show(progress.table_text(reports), progress.table_html(reports))
+        if self.unwritten:
+            print(f"note: the newest cell was not written: app/{self.unwritten} was checked as it was before")
         failed = [one for one in reports if not one.passed]
         if failed:
             names = ", ".join(one.exercise for one in failed)
-            raise Told(f"not passed: {names} (the panel above says why)")
+            why = "the panel above says why" if len(reports) == 1 else f"`%check {failed[0].exercise}` says why"
+            raise Told(f"not passed: {names} ({why})")
+
+    def _here(self) -> str:
+        """Return the exercise that a bare command means: of the newest cell, or else the next."""
+        found = standing(self.course, self.workspace).following
+        return self.current if self.current in self.course.exercises else found or next(iter(self.course.exercises), "")
+
+    def _checked(self, chosen: list[str]) -> list[CheckReport]:
+        """Check exercises, a few at a time; say how far it is."""
+        if len(chosen) == 1:
+            return [self.worker.check(self.course, chosen[0], self.workspace.app_dir)]
+        reports: list[CheckReport] = []
+        with Shown() as say:
+            for start in range(0, len(chosen), FEW):
+                say("checking", start, len(chosen))
+                reports += self.worker.check_all(self.course, chosen[start : start + FEW], self.workspace.app_dir)
+        return reports
 
     def _select(self, line: str) -> list[Any]:
         try:
@@ -196,13 +196,17 @@ class Workbook(Magics):
         """Fill in what is missing or failing before a chapter: `%catchup 3`. What passes stays yours."""
         from workbook import catchup
 
+        before = standing(self.course, self.workspace)
         try:
-            done = catchup.run(self.course, self.workspace, self.worker, line.strip())
+            with Shown() as say:
+                done = catchup.run(self.course, self.workspace, self.worker, line.strip(), say)
         except WorkbookError as error:
             raise Told(str(error)) from None
+        self.unwritten = ""
         self.imported.forget()
-        self._rebind()
+        self.bindings.renew()
         print(done)
+        self._say_lost(before)
 
     @line_magic
     def progress(self, line: str) -> None:
@@ -213,22 +217,34 @@ class Workbook(Magics):
 
     @line_magic
     def undo(self, line: str) -> None:
-        """Take back the newest change, of one file if you name it: `%undo users/schemas.py`."""
+        """Take back the newest change, of one file if you name it, or bring a version back: `%undo 15`."""
+        self._restored(lambda: versions.undo(self.workspace, line))
+
+    @line_magic
+    def redo(self, _line: str) -> None:
+        """Take back the newest `%undo`."""
+        self._restored(lambda: versions.redo(self.workspace))
+
+    def _restored(self, restore: Callable[[], str]) -> None:
+        """Bring files back, and say what that takes away."""
+        before = standing(self.course, self.workspace)
         try:
-            change = self.workspace.undo(parse_header(line).path if line.strip() else None)
-        except CellError:
-            raise Told(f"{line.strip()!r} is no file of app/\n\nhint: `%undo`, or `%undo users/schemas.py`") from None
+            said = restore()
         except WorkbookError as error:
             raise Told(str(error)) from None
+        self.unwritten = ""
         self.imported.forget()
-        self._rebind()
-        print(f"took back: {change.cause.removeprefix('undo: ')}" if change else "nothing to take back")
+        self.bindings.renew()
+        print(said)
+        self._say_lost(before)
 
     @line_magic
     def history(self, line: str) -> None:
-        """List the kept versions, of one file if you name it: `%history users/schemas.py`."""
-        for version in self.workspace.history(line.strip() or None):
-            print(f"{version.id:>5}  {version.time}  {version.path}  {version.cause}")
+        """List the kept versions, of one file if you name it, or show one: `%history 15`; `%history all` lists all."""
+        try:
+            print(versions.listed(self.workspace, line))
+        except WorkbookError as error:
+            raise Told(str(error)) from None
 
     @line_magic
     def serve(self, line: str) -> None:
@@ -239,10 +255,23 @@ class Workbook(Magics):
         port = self.live.start(self.newest())
         print(f"your app runs at http://127.0.0.1:{port}/docs (stop it with `%serve stop`)")
 
+    def follow(self) -> None:
+        """Note what the cells import from the package: those that were run before, and each that is run from now on."""
+        assert self.shell is not None
+        for source in self.shell.user_ns.get("In", []):
+            self.bindings.note(plain_code(source))
+        self.shell.events.register("post_run_cell", self._note)
+
+    def _note(self, result: Any) -> None:
+        self.bindings.note(plain_code(result.info.raw_cell or ""))
+
     def close(self) -> None:
         """Stop what was started."""
         self.live.stop()
         self.worker.close()
+        with suppress(ValueError):  # it was not registered, or IPython has ended already
+            if self.shell is not None:
+                self.shell.events.unregister("post_run_cell", self._note)
 
 
 def load(shell: InteractiveShell) -> None:
@@ -251,10 +280,8 @@ def load(shell: InteractiveShell) -> None:
     if earlier is not None:
         earlier.close()
     workspace = Workspace.at(Path.cwd())
-    sys.dont_write_bytecode = True
     os.environ["PYTHON_COLORS"] = "0"  # a notebook's own subprocesses print plain text, from Python 3.13 on too
-    folder = str(workspace.app_dir.parent)
-    sys.path[:] = [folder, *[path for path in sys.path if path != folder]]
+    on_path(workspace.app_dir)
     commands = Workbook(shell, workspace)
     commands.worker.warm()
     atexit.register(commands.close)
@@ -263,4 +290,9 @@ def load(shell: InteractiveShell) -> None:
     shell.user_ns["client"] = LazyClient(commands.newest)
     formatter = shell.display_formatter.formatters["text/plain"]  # type: ignore[union-attr]
     formatter.for_type_by_name("httpx", "Response", print_response)
-    print(progress.greeting(commands.course, workspace))
+    formatter.for_type(CoroutineType, print_coroutine)
+    commands.advice.register()
+    commands.follow()
+    course = commands.course
+    said = [progress.greeting(course, workspace), gap(course, workspace, chapter_of(course, shell))]
+    print("\n".join(filter(None, [*said, *hiding(Path.cwd(), workspace.root)])))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from workbook.blocks import unite_block
 from workbook.bodies import read_class
-from workbook.names import MAIN, TYPE_CHECKING, Key, needs
+from workbook.names import MAIN, TYPE_CHECKING, Key, is_import, needs
 from workbook.pieces import Piece
 
 BUILTINS = frozenset(dir(builtins))
@@ -137,13 +137,15 @@ class Merging:
         above, below = self.pieces[:at], self.pieces[at + 1 :]
         for name in sorted(needs(piece.node) - self.outer):
             key = ("", name)
-            if any(key in other.keys for other in above):
+            if any(key in binds(other) for other in above):
                 continue
             if key in self.pieces[at].keys and piece is not self.pieces[at]:
                 return False
-            found = next((other for other in below if key in other.keys), None)
+            found = next((other for other in below if key in binds(other)), None)
             if found is None or found in seen or key in piece.keys:
                 continue
+            if found.node is not None and is_import(found.node):
+                return False  # it stands so low for a reason
             if any(other.keys & found.keys for other in self.pieces if other is not found):
                 return False  # of several definitions, none moves past another
             seen.add(found)
@@ -151,6 +153,13 @@ class Merging:
                 return False
             needed.append(found)
         return True
+
+
+def binds(piece: Piece) -> frozenset[Key]:
+    """Return what a piece defines; of an import that stays where it is, the names that it binds."""
+    if not isinstance(piece.node, ast.Import | ast.ImportFrom):
+        return piece.keys
+    return frozenset(("", alias.asname or alias.name.split(".")[0]) for alias in piece.node.names)
 
 
 def groups(cell: Sequence[Piece]) -> Iterator[list[int]]:

@@ -6,9 +6,11 @@ import ast
 from collections.abc import Iterator, Sequence
 
 from workbook.names import Function, is_import, keys
+from workbook.pieces import is_string
 from workbook.syntax import CellError, check, clean
 
 MOST = 6  # names in one line
+LONGEST = 60  # characters of a statement
 
 
 def definitions(code: str) -> dict[str, str]:
@@ -27,14 +29,50 @@ def definitions(code: str) -> dict[str, str]:
     return found
 
 
+DOCSTRING = "__doc__"
+
+
+def parts(code: str) -> dict[str, str]:
+    """Return all that a module holds but its imports and comments, by name, each with its tree.
+
+    Besides the definitions these are the module's docstring, under `__doc__`, and the statements that define no name,
+    each under its own text.
+
+    Raises:
+        CellError: The code is not right Python.
+    """
+    tree = check(clean(code), "the code", "")
+    docstring = ast.get_docstring(tree)
+    found = {} if docstring is None else {DOCSTRING: docstring}
+    loose = tree.body if docstring is None else tree.body[1:]
+    found |= {statement_name(node): ast.dump(node) for node in loose if is_loose(node)}
+    return found | definitions(code)
+
+
+def is_loose(node: ast.stmt) -> bool:
+    """Tell whether a statement defines no name and is no import."""
+    return not is_import(node) and any(kind in ("text", "block") for kind, _ in keys(node))
+
+
+def statement_name(node: ast.stmt) -> str:
+    """Return the name under which a statement that defines none is known: its text, or `if TYPE_CHECKING`."""
+    blocks = [name for kind, name in keys(node) if kind == "block"]
+    return f"if {blocks[0]}" if blocks else ast.unparse(node)
+
+
+def qualified(node: ast.stmt, prefix: str) -> list[str]:
+    """Return the qualified names that a statement defines."""
+    return [
+        prefix + (name if kind in ("", "overload") or name == "_" else f"{name}.{kind}")
+        for kind, name in sorted(keys(node))
+        if kind not in ("text", "block")
+    ]
+
+
 def outline(parent: ast.Module | ast.ClassDef, prefix: str) -> Iterator[tuple[str, str]]:
     """Yield the qualified names in a body, each with its tree."""
     for node in parent.body:
-        names = [
-            prefix + (name if kind in ("", "overload") or name == "_" else f"{name}.{kind}")
-            for kind, name in sorted(keys(node))
-            if kind not in ("text", "block")
-        ]
+        names = qualified(node, prefix)
         strip_docstrings(node)
         if isinstance(node, ast.ClassDef):
             inner = list(outline(node, f"{names[0]}."))
@@ -113,13 +151,30 @@ def other_change(before: str, after: str) -> str:
     old, new = ast.parse(clean(before)), ast.parse(clean(after))
     if ast.dump(old) == ast.dump(new):
         return "changed comments or layout"
+    said = statements_said(before, after)
     if imports_of(old) != imports_of(new):
-        return "changed imports"
+        return f"changed imports; {said}" if said else "changed imports"
     for tree in (old, new):
         strip_docstrings(tree)
-    if statements_of(old) != statements_of(new):
-        return "changed statements"
+    if said or statements_of(old) != statements_of(new):
+        return said or "changed the order of statements"
     return "changed only docstrings, or the order of definitions"
+
+
+def statements_said(before: str, after: str) -> str:
+    """Say which statements that define no name were added and removed."""
+    old, new = (
+        [statement_name(node) for node in ast.parse(clean(code)).body if is_loose(node) and not is_string(node)]
+        for code in (before, after)
+    )
+    said = {"added": [name for name in new if name not in old], "removed": [name for name in old if name not in new]}
+    return "; ".join(f"{verb} {listed([shortened(name) for name in names])}" for verb, names in said.items() if names)
+
+
+def shortened(statement: str) -> str:
+    """Return a statement's first line, quoted, cut where it is long."""
+    line = statement.split("\n")[0]
+    return f"`{line if len(line) <= LONGEST else line[: LONGEST - 1] + '…'}`"
 
 
 def imports_of(tree: ast.Module) -> set[str]:

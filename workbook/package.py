@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import importlib
-import sys
 import types
 from pathlib import Path
 from typing import Any
 
 from workbook import expect
-from workbook.imported import PACKAGE, forget
+from workbook.imported import PACKAGE, Finder, forget
 from workbook.verdict import Location
 
 
 class Package:
-    """The learner's package: where it lies, how its modules are imported, which frames are its."""
+    """The learner's package: where it lies, how its modules are imported, which frames are its.
+
+    `used` says whether a check has come to the learner's code yet: what fails before that is the check's own fault.
+    `foreign` are files below the folder that are not the learner's.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder.absolute()
+        self.folder, self.used, self.foreign = folder.absolute(), False, frozenset[str]()
 
     def locate(self, file: str, line: int) -> Location | None:
         """Return a Location for a line of the package's own code, else None."""
         path = Path(file)
         if not path.is_absolute() or not path.is_relative_to(self.folder):
+            return None
+        if path.relative_to(self.folder).as_posix() in self.foreign:
             return None
         relative = Path(PACKAGE) / path.relative_to(self.folder)
         return Location(path=relative.as_posix(), line=line, source=_line(path, line))
@@ -33,6 +38,7 @@ class Package:
         Raises:
             expect.Wrong: the file is not there.
         """
+        self.used = True
         file = self.folder / Path(*name.split(".")).with_suffix(".py")
         shown = f"app/{file.relative_to(self.folder).as_posix()}"
         folder = file.with_suffix("")
@@ -43,8 +49,7 @@ class Package:
                 expected=f"{shown} exists",
                 hint="run the cells above this exercise, or `%catchup`",
             )
-        if sys.path[:1] != [str(self.folder.parent)]:
-            sys.path.insert(0, str(self.folder.parent))
+        Finder.point(self.folder)
         module = importlib.import_module(f"{PACKAGE}.{name}")
         self._refuse_other(module)
         return Module(module, shown)

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from workbook.chapter import Chapter
 from workbook.course import Course
 from workbook.report import COLOURS, verdict_line
+from workbook.standing import Standing, State, standing
 from workbook.verdict import CheckReport
-from workbook.workspace import Progress, Workspace
+from workbook.workspace import Workspace
 
 _BOX = (
     "border-left:6px solid #37474f;background:#eceff1;color:#1f1f1f;padding:8px 14px;"
@@ -24,34 +25,37 @@ def greeting(course: Course, workspace: Workspace) -> str:
         if workspace.app_dir.is_relative_to(workspace.root)
         else workspace.app_dir
     )
-    return f"workbook: your code goes to {where.as_posix()}/. {_standing(course, workspace.progress())}"
+    return f"workbook: your code goes to {where.as_posix()}/. {_line(standing(course, workspace))}"
 
 
-def _standing(course: Course, found: dict[str, Progress]) -> str:
+def _line(found: Standing) -> str:
+    course = found.course
     if not course.chapters:
         return "there is no chapter in solutions/: the course is incomplete (`git checkout solutions`)."
-    points = sum(one.best for id, one in found.items() if id in course.exercises)
-    total = sum(exercise.points for exercise in course.exercises.values())
-    following = next((id for id in course.exercises if id not in found or not found[id].done), None)
-    after = f"next: {following} {course.exercises[following].title}" if following else "all is done"
-    return f"{points} of {total} points; {after}."
+    following = found.following
+    filled = found.of(State.FILLED)
+    rest = f"all is done, but for {_count(filled)} filled in" if filled else "all is done"
+    after = f"next: {following} {course.exercises[following].title}" if following else rest
+    return f"{found.points} of {found.total} points; {after}."
+
+
+def _count(exercises: list[str]) -> str:
+    return "1 exercise" if len(exercises) == 1 else f"{len(exercises)} exercises"
 
 
 def overview(course: Course, workspace: Workspace, number: int | None = None) -> str:
     """Return a table of every chapter and its exercises, or of one chapter."""
-    found = workspace.progress()
-    lines = [_standing(course, found)]
+    found = standing(course, workspace)
+    lines = [_line(found)]
     for chapter in course.chapters if number is None else [course.chapter(number)]:
         lines += ["", _chapter_line(chapter, found)]
         for exercise in chapter.exercises:
-            one = found.get(exercise.id)
-            state = ("passed" if one.passed else one.last) if one else "not attempted"
-            lines.append(f"  {exercise.id:<5} {state:<17} {exercise.points} p  {exercise.title}")
+            lines.append(f"  {exercise.id:<5} {found.states[exercise.id]:<17} {exercise.points} p  {exercise.title}")
     return "\n".join(lines)
 
 
-def _chapter_line(chapter: Chapter, found: dict[str, Progress]) -> str:
-    done = sum(id in found and found[id].passed for id in (one.id for one in chapter.exercises))
+def _chapter_line(chapter: Chapter, found: Standing) -> str:
+    done = sum(found.states[one.id] == State.PASSED for one in chapter.exercises)
     count = len(chapter.exercises)
     bar = "█" * done + "·" * (count - done)
     return f"{chapter.number:02d} {chapter.head.title}  {bar} {done} of {count}"

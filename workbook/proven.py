@@ -16,8 +16,8 @@ from pathlib import Path
 
 from workbook import engine
 from workbook.course import Course
+from workbook.outcome import Outcome
 from workbook.snapshot import Snapshot
-from workbook.verdict import Outcome
 
 # where a check runs through: the handle, the child, pytest's plugin, and the text of the verdict
 ENTRIES = ("worker", "session", "checks", "report")

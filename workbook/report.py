@@ -10,9 +10,10 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Iterator
 from urllib.parse import parse_qsl, urlencode
 
-from pydantic import TypeAdapter
-
-from workbook.verdict import CheckReport, Criterion, Exchange, Outcome
+from workbook.outcome import Outcome
+from workbook.plain import plain_of
+from workbook.verdict import CheckReport, Criterion, Exchange
+from workbook.wording import shortened
 
 LABELS = {
     Outcome.PASSED: "passed",
@@ -20,9 +21,12 @@ LABELS = {
     Outcome.NOT_ATTEMPTED: "not yet",
     Outcome.RAISED: "raised",
     Outcome.BROKE: "broke",
+    Outcome.LATE: "no time",
 }
 AGAIN = "(as above)"
+ASKED = 90  # characters of a request that failed as another one did
 CALLERS = 3
+IMPORT = re.compile(r":\d+  (from|import) ")  # on the way of every exception that rises while a module is read
 METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
 WITHOUT_BODY = ("get", "delete", "head", "options")
 WIDTH = max(len(label) for label in LABELS.values())
@@ -33,6 +37,7 @@ COLOURS = {
     Outcome.NOT_ATTEMPTED: ("#37474f", "#eceff1"),
     Outcome.RAISED: ("#7a3e00", "#fff4e0"),
     Outcome.BROKE: ("#4a148c", "#f3e5f5"),
+    Outcome.LATE: ("#37474f", "#eceff1"),
 }
 SHELL = "border-left:6px solid {fg};background:{bg};color:#1f1f1f;padding:8px 14px;font-size:14px;line-height:1.5"
 CODE = "background:#ffffff;color:#1f1f1f;font-family:monospace;font-size:13px;padding:1px 4px;white-space:pre-wrap"
@@ -40,12 +45,16 @@ CODE = "background:#ffffff;color:#1f1f1f;font-family:monospace;font-size:13px;pa
 
 def verdict_line(report: CheckReport) -> str:
     """Return the verdict in one line: what every other form begins with."""
-    count = sum(one.outcome is Outcome.PASSED for one in report.criteria)
     name = f"{report.exercise} {report.title}"
     if report.passed:
         return f"{name}: passed ({report.points} of {report.out_of} points)"
+    if report.outcome is Outcome.LATE:
+        return f"{name}: {report.outcome}: the machine was busy; run it again"
     if report.criteria and report.outcome is not Outcome.NOT_ATTEMPTED:
-        return f"{name}: {report.outcome} ({count} of {len(report.criteria)} criteria)"
+        failed = len(report.failures)
+        fail = "criteria fail" if len(report.criteria) != 1 and failed != 1 else "criteria fails"
+        fail = "criterion fails" if len(report.criteria) == 1 else fail
+        return f"{name}: {report.outcome} ({failed} of {len(report.criteria)} {fail})"
     return f"{name}: {report.outcome}"
 
 
@@ -53,6 +62,9 @@ def facts(criterion: Criterion) -> Iterator[tuple[str, str]]:
     """Yield what there is to say of a failed criterion, as (label, text)."""
     if criterion.did:
         yield "did", criterion.did
+    sent = criterion.exchange.headers.get("authorization", "") if criterion.exchange else ""
+    if sent:
+        yield "sent", f"Authorization: {shortened(sent)}"
     if criterion.got:
         yield "got", criterion.got
     if criterion.expected:
@@ -61,12 +73,20 @@ def facts(criterion: Criterion) -> Iterator[tuple[str, str]]:
         yield "why", criterion.why
     if criterion.where:
         yield "your code", str(criterion.where)
-    callers = criterion.trace[:-1] if criterion.outcome is Outcome.RAISED else []
-    for place in list(dict.fromkeys(callers))[-CALLERS:]:
-        if place != str(criterion.where):
-            yield "called from", place
+    yield from _ways(criterion)
     if criterion.exchange and (code := replay(criterion.exchange)):
         yield "replay", code
+
+
+def _ways(criterion: Criterion) -> Iterator[tuple[str, str]]:
+    """Yield the other lines of the learner's that an exception came through."""
+    if criterion.outcome in (Outcome.RAISED, Outcome.WRONG) and criterion.trace:
+        where, last = str(criterion.where), criterion.trace[-1]
+        if last != where:
+            yield "raised at", last
+        callers = [one for one in dict.fromkeys(criterion.trace[:-1]) if one != where and not IMPORT.search(one)]
+        for place in callers[-CALLERS:]:
+            yield "called from", place
 
 
 def text(report: CheckReport) -> str:
@@ -78,30 +98,53 @@ def text(report: CheckReport) -> str:
             lines += _criterion_lines(criterion, again)
     lines += ["", report.note] if report.note else []
     lines += ["", "your code printed:", *_indented(report.output, 2)] if report.output.strip() else []
-    lines += ["", f"hint: {_hint(report)}"] if _hint(report) else []
+    lines += ["", *(f"hint: {hint}" for hint in _hints(report))] if _hints(report) else []
     return "\n".join(lines)
 
 
-def _hint(report: CheckReport) -> str:
-    return "" if report.passed else report.hint
+def _hints(report: CheckReport) -> list[str]:
+    return [] if report.passed else [hint for hint in (report.hint, report.second) if hint]
 
 
-def _told_apart(report: CheckReport) -> Iterator[tuple[Criterion, bool]]:
-    """Yield the criteria; True with those that failed exactly as an earlier one did, so that it is told once."""
-    told: set[tuple[object, ...]] = set()
+def _told_apart(report: CheckReport) -> Iterator[tuple[Criterion, str]]:
+    """Yield the criteria; with those that failed as an earlier one did, what is said in place of the same again."""
+    told: dict[tuple[object, ...], str] = {}
     for criterion in report.criteria:
-        key = (criterion.outcome, *facts(criterion))
-        again = criterion.outcome in (Outcome.WRONG, Outcome.RAISED) and key in told
-        told.add(key)
+        key, again = signature(criterion), ""
+        if criterion.outcome in (Outcome.WRONG, Outcome.RAISED):
+            if key in told:
+                same = criterion.did in ("", told[key])
+                again = AGAIN if same else f"{AGAIN[:-1]}, for {_cut(criterion.did)})"
+            told.setdefault(key, criterion.did)
         yield criterion, again
 
 
-def _criterion_lines(criterion: Criterion, again: bool) -> list[str]:
+def signature(criterion: Criterion) -> tuple[object, ...]:
+    """Return what is the same for criteria that fail in one way: ids, times and the request may differ."""
+    if criterion.cause:
+        return (criterion.outcome, "cause", criterion.cause)
+    seen = (_without_ids(said) for said in (criterion.got, criterion.expected))
+    return (criterion.outcome, criterion.did if not criterion.got else "", *seen, criterion.why, str(criterion.where))
+
+
+def _without_ids(said: str) -> str:
+    """Return a text without what differs from run to run: ids, times, addresses in memory."""
+    said = re.sub(r"""(id['"]: ?)(?:\d+|"[^"]*"|'[^']*')""", r"\1…", said)
+    said = re.sub(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d[\d:.]*(?:Z|[+-]\d\d:\d\d)?", "…", said)
+    return shortened(said)
+
+
+def _cut(said: str) -> str:
+    first = said.split("\n")[0]
+    return first if len(first) <= ASKED else f"{first[: ASKED - 1]}…"
+
+
+def _criterion_lines(criterion: Criterion, again: str) -> list[str]:
     first = f"  {LABELS[criterion.outcome]:<{WIDTH}} {criterion.text}"
     if criterion.outcome is Outcome.PASSED:
         return [first]
     if again:
-        return [first, " " * (WIDTH + 3) + AGAIN]
+        return [first, " " * (WIDTH + 3) + again]
     body: list[str] = []
     for label, said in facts(criterion):
         body += said.split("\n") if label == "did" else f"{label}: {said}".split("\n")
@@ -126,19 +169,19 @@ def as_html(report: CheckReport) -> str:
     if report.output.strip():
         body = f'<pre style="{CODE}">{_escape(report.output)}</pre>'
         parts.append(f"<details><summary>your code printed</summary>{body}</details>")
-    if hint := _hint(report):
+    for hint in _hints(report):
         parts.append(f'<div style="margin-top:6px"><b>hint:</b> {_marked(hint)}</div>')
     return "".join([*parts, "</div>"])
 
 
-def _criterion_html(criterion: Criterion, again: bool) -> str:
+def _criterion_html(criterion: Criterion, again: str) -> str:
     fg, _ = COLOURS[criterion.outcome]
     label = f'<b style="color:{fg}">{LABELS[criterion.outcome]}</b>'
     head = f'<div style="margin-top:4px">{label} &nbsp;{_marked(criterion.text)}</div>'
     if criterion.outcome is Outcome.PASSED:
         return head
     if again:
-        return f'{head}<div style="margin-left:18px">{AGAIN}</div>'
+        return f'{head}<div style="margin-left:18px">{_escape(again)}</div>'
     rows = "".join(_fact_html(label, said) for label, said in facts(criterion))
     if criterion.outcome is Outcome.BROKE:
         rows += f'<pre style="{CODE}">{_escape("".join(criterion.trace))}</pre>'
@@ -164,8 +207,8 @@ def _marked(said: str) -> str:
 
 
 def as_json(reports: Iterable[CheckReport]) -> str:
-    """Return reports as a JSON array."""
-    return TypeAdapter(list[CheckReport]).dump_json(list(reports), indent=2).decode()
+    """Return reports as a JSON array. No text in it is too odd for JSON."""
+    return json.dumps([plain_of(one.model_dump(mode="json")) for one in reports], indent=2, ensure_ascii=False)
 
 
 def as_junit(reports: Iterable[CheckReport], name: str = "workbook") -> str:
@@ -173,6 +216,7 @@ def as_junit(reports: Iterable[CheckReport], name: str = "workbook") -> str:
     root = ET.Element("testsuites", name=name)
     for report in reports:
         suite = ET.SubElement(root, "testsuite", name=f"{report.exercise} {_printable(report.title)}")
+        _junit_properties(suite, report)
         cases = report.criteria or [Criterion(id="", text=str(report.outcome), outcome=report.outcome)]
         for criterion in cases:
             _junit_case(suite, report, criterion)
@@ -185,6 +229,14 @@ def as_junit(reports: Iterable[CheckReport], name: str = "workbook") -> str:
         suite.set("time", f"{report.seconds:.3f}")
     ET.indent(root)
     return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _junit_properties(suite: ET.Element, report: CheckReport) -> None:
+    """Say what a verdict of grading rests on."""
+    found = ET.SubElement(suite, "properties")
+    for name, value in report.provenance.model_dump().items():
+        for said in value if isinstance(value, list) else [value]:
+            ET.SubElement(found, "property", name=name, value=_printable(said))
 
 
 def _junit_case(suite: ET.Element, report: CheckReport, criterion: Criterion) -> None:
@@ -208,7 +260,7 @@ def replay(exchange: Exchange) -> str:
 
     Some apps live only inside a check, and so do the users that its tokens stand for.
     """
-    if not exchange.replay or "authorization" in exchange.headers:
+    if not exchange.replay or "authorization" in exchange.headers or shortened(exchange.body) != exchange.body:
         return ""
     arguments = [repr(exchange.url), *_content(exchange)]
     headers = {k: v for k, v in exchange.headers.items() if k not in ("accept", "content-type")}

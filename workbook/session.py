@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import os
 import signal
@@ -17,12 +16,17 @@ from typing import Any
 import pytest
 
 from workbook import checks, expect
+from workbook.clock import MachineBusy, Stopwatch, longest
 from workbook.job import LATE, Job
 from workbook.judge import Judge
+from workbook.outcome import Outcome
+from workbook.output import capture
 from workbook.package import Package
-from workbook.verdict import Criterion, Outcome
+from workbook.plain import plain_of
+from workbook.verdict import Criterion
+from workbook.wire import write_all
+from workbook.wording import count
 
-OUTPUT = 1000
 PLUGINS = ("pytest_asyncio.plugin", "workbook.checks")
 LEFT_OUT = ("cacheprovider", "capture", "terminal", "logging", "junitxml", "doctest", "pastebin", "faulthandler")
 GARBAGE = ("unraisableexception", "threadexception")  # they collect it at the end: a fourth of a check's time
@@ -31,31 +35,6 @@ Emit = Callable[[dict[str, Any]], None]
 
 class TimeExceeded(BaseException):
     """A check did not end within its limit; raised inside the code that runs too long."""
-
-
-class Bounded(io.TextIOBase):
-    """A standard output that keeps the first characters and only counts the rest."""
-
-    def __init__(self, keep: int = OUTPUT) -> None:
-        self._room, self._parts, self._lost = keep, list[str](), 0
-
-    def writable(self) -> bool:
-        """Say that text can be written."""
-        return True
-
-    def write(self, text: str) -> int:
-        """Keep what still has room."""
-        kept = text[: self._room]
-        if kept:
-            self._parts.append(kept)
-        self._room -= len(kept)
-        self._lost += len(text) - len(kept)
-        return len(text)
-
-    def text(self) -> str:
-        """Return what was kept, and how much was not."""
-        rest = f"\n… {self._lost:,} more characters" if self._lost else ""
-        return "".join(self._parts) + rest
 
 
 class Reporter:
@@ -80,8 +59,9 @@ class Reporter:
             {"id": item.nodeid, "text": checks.criterion_text(item), "exercise": checks.id_of(item)} for item in items
         ]
         attempts = {id: str(state.attempt(id)) for id in {checks.id_of(item) for item in items}}
-        longest = max((checks.limit_of(item) or self._job.limit for item in items), default=0.0)
-        self._emit({"collected": found, "attempts": attempts, "total": max(self._job.total, 3 * longest)})
+        most = max((checks.limit_of(item) or self._job.limit for item in items), default=0.0)
+        total = max(self._job.total, 3 * most) + longest(most) - most  # one of them may have to wait for a busy machine
+        self._emit({"collected": found, "attempts": attempts, "total": total})
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Send a check file that cannot be collected: that is never the learner's fault."""
@@ -96,20 +76,30 @@ class Reporter:
             return (yield)
 
     def _criterion(self, criterion: Criterion) -> None:
-        if criterion.got.startswith(LATE) and self._session is not None:
+        if (criterion.got.startswith(LATE) or criterion.outcome is Outcome.LATE) and self._session is not None:
             self._session.shouldstop = "out of time"
         self._emit({"criterion": criterion.model_dump(mode="json")})
 
 
 @contextlib.contextmanager
 def _alarm(seconds: float) -> Iterator[None]:
-    """Raise TimeExceeded in the running code after `seconds`, where the system has alarms."""
+    """Raise TimeExceeded in the running code once it had `seconds`, where the system has alarms.
+
+    Time in which a busy machine did not let it run does not count, up to a bound; beyond it MachineBusy is raised.
+    """
     if not hasattr(signal, "setitimer"):
         yield
         return
+    watch = Stopwatch()
 
     def ring(_number: int, _frame: object) -> None:
-        raise TimeExceeded(f"{LATE} {seconds:g} seconds")
+        if left := watch.left(seconds):
+            signal.setitimer(signal.ITIMER_REAL, max(left, 0.05))
+        elif watch.is_fair(seconds):
+            raise TimeExceeded(f"{LATE} {count(seconds, 'second')}")
+        else:
+            lost = f"of {count(watch.passed, 'second')} it got no processor for {watch.missed:.0f}"
+            raise MachineBusy(f"{LATE} {count(seconds, 'second')}: {lost}")
 
     before = signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, seconds)
@@ -122,8 +112,7 @@ def _alarm(seconds: float) -> Iterator[None]:
 
 def run(job: Job, emit: Emit) -> None:
     """Run the checks of one exercise in this process, which is spent afterwards."""
-    output = Bounded()
-    sys.stdout = sys.stderr = sys.__stdout__ = sys.__stderr__ = output  # type: ignore[assignment,misc]
+    output = capture()
     _limit_memory(job.memory)
     os.environ["WORKBOOK_ROOT"] = str(job.root)
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
@@ -136,7 +125,14 @@ def run(job: Job, emit: Emit) -> None:
         code = pytest.main(_arguments(job), plugins=[Reporter(job, emit)])
         if code == pytest.ExitCode.INTERNAL_ERROR:  # never the learner's doing
             emit({"crashed": f"pytest ended with an internal error\n{output.text()}"})
+        elif code == pytest.ExitCode.USAGE_ERROR:
+            emit({"unusable": f"pytest could not begin\n{output.text()}"})
     emit({"done": True, "output": output.text(), "tampered": tampered()})
+
+
+def collect(job: Job) -> None:
+    """Collect a job's checks and run none: what pytest keeps of them is there then for processes that may not write."""
+    pytest.main([*_arguments(job), "--collect-only"])
 
 
 def _import(job: Job) -> Criterion:
@@ -158,7 +154,7 @@ def _arguments(job: Job) -> list[str]:
     left_out = [word for name in (*LEFT_OUT, *GARBAGE) for word in ("-p", f"no:{name}")]
     fixed = ["-c", str(job.root / "pyproject.toml"), "--rootdir", str(job.root)]
     fixed += ["-o", "addopts=--import-mode=importlib", "-o", "filterwarnings=ignore"]
-    chosen = ["--app", str(job.app), "--exercise", ",".join(job.exercises), "--basetemp", str(job.scratch)]
+    chosen = ["--app", str(job.app), "--exercise", ",".join(job.exercises), "--basetemp", str(job.scratch / "checks")]
     return [*plugins, *left_out, *fixed, *chosen, *map(str, job.files)]
 
 
@@ -209,8 +205,6 @@ def emitter(handle: int, nonce: str) -> Emit:
     """Return a function that writes one JSON line to a file descriptor at once."""
 
     def emit(message: dict[str, Any]) -> None:
-        data = (json.dumps({**message, "nonce": nonce}) + "\n").encode()
-        while data:
-            data = data[os.write(handle, data) :]
+        write_all(handle, (json.dumps({**plain_of(message), "nonce": nonce}) + "\n").encode())
 
     return emit

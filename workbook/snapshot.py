@@ -10,6 +10,7 @@ from workbook.assemble import check_syntax, clean, merge, parse_header
 from workbook.chapter import Cell
 from workbook.course import Course
 from workbook.header import Header
+from workbook.tree import content, modules
 
 PACKAGE_DOCSTRING = '"""The backend that you build: it grows as you run the exercises."""\n'
 
@@ -44,9 +45,9 @@ class Snapshot:
     def read(cls, folder: Path) -> Snapshot:
         """Return a package's modules as they are; an `__init__.py` that holds nothing is left out."""
         found: dict[str, str] = {}
-        for path in sorted(folder.rglob("*.py")):
-            text = path.read_text(encoding="utf-8", errors="replace")
-            if "__pycache__" not in path.parts and not (path.name == "__init__.py" and not text.strip()):
+        for path in modules(folder):
+            text = (content(path) or b"").decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
+            if not (path.name == "__init__.py" and not text.strip()):
                 found[path.relative_to(folder).as_posix()] = text
         return cls(found)
 

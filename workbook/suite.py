@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from workbook.clock import MachineBusy
 from workbook.snapshot import Snapshot
-from workbook.testrun import INI, TESTS, Ran, Task, run_all
+from workbook.testrun import BUSY, INI, TESTS, Ran, Task, run_all
 
 
 @dataclass(frozen=True)
@@ -54,11 +55,16 @@ class Suite:
         Args:
             limit: seconds for one variant.
             at_once: how many processes; None means one a core.
+
+        Raises:
+            MachineBusy: one did not come to its end because the machine left it no time: that is no result.
         """
         new = [variant for variant in variants if repr(variant) not in self._known]
         with tempfile.TemporaryDirectory(prefix="workbook-suite-", ignore_cleanup_errors=True) as name:
             tasks = [self._prepare(variant, Path(name) / str(number)) for number, variant in enumerate(new)]
             found = run_all(tasks, limit, at_once or os.cpu_count() or 1)
+        if any(ran.ended == BUSY for ran in found):
+            raise MachineBusy("your tests did not come to their end: the machine left them no time")
         self._known |= {repr(variant): ran for variant, ran in zip(new, found, strict=True)}
         return [self._known[repr(variant)] for variant in variants]
 
@@ -73,7 +79,7 @@ class Suite:
                 package.files[path] = text
         package.write(folder)
         (folder / "pytest.ini").write_text(INI, encoding="utf-8")
-        return Task(variant.name, folder, variant.paths, variant.first_failure)
+        return Task(variant.name, folder, variant.paths, variant.first_failure, tuple(variant.files))
 
     def _base(self, own: bool) -> Snapshot:
         if own not in self._bases:

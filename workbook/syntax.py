@@ -6,6 +6,7 @@ import ast
 import re
 import warnings
 
+from workbook.clues import Scene, odd_character
 from workbook.errors import WorkbookError
 
 
@@ -13,6 +14,7 @@ class CellError(WorkbookError):
     """A cell that cannot be put into the package."""
 
 
+OF_CELL = " of the cell"
 MAGIC = "move `%`, `!` and `?` lines to a cell of their own: a module holds Python only"
 REPAIR = "repair this line and run the cell again; the file is as it was"
 TOO_DEEP = "split the expression into smaller ones with names"
@@ -46,7 +48,7 @@ def clean(code: str) -> str:
     """
     text = code.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     if "\0" in text:
-        line = text[: text.index("\0")].count("\n") + 1
+        line = text[: text.index("\0")].count("\n") + 2  # below the `%%app` line
         raise CellError(f"line {line} of the cell holds a NUL character, '\\x00'", "delete it and type it anew")
     return text.rstrip() + "\n"
 
@@ -61,7 +63,7 @@ def check_syntax(code: str, filename: str) -> ast.Module:
     Raises:
         CellError: Python refuses the text.
     """
-    return check(code, filename, " of the cell")
+    return check(code, filename, OF_CELL)
 
 
 def check(code: str, filename: str, whose: str, hint: str | None = None) -> ast.Module:
@@ -87,7 +89,9 @@ def explain(error: SyntaxError, code: str, filename: str, whose: str, hint: str 
     if not number or number > len(lines):
         return CellError(f"{filename}: {error.msg}", hint or advice(error, ""))
     line = lines[number - 1]
-    where = f"{filename}, line {number}{whose}: {error.msg}"
+    below = int(whose == OF_CELL)  # as JupyterLab counts: the `%%app` line is the first
+    said = re.sub(r"(?<=on line )\d+", lambda found: str(int(found[0]) + below), str(error.msg))
+    where = f"{filename}, line {number + below}{whose}: {said}"
     return CellError(f"{where}\n\n    {line}\n    {caret(line, error)}", hint or advice(error, line))
 
 
@@ -104,5 +108,7 @@ def advice(error: SyntaxError, line: str) -> str:
     """Choose the hint for a syntax error."""
     if re.match(r"\s*(%{1,2}\w|!)|.*\w\?{1,2}\s*$", line):
         return MAGIC
+    if odd := odd_character(Scene(error, line)):
+        return odd
     found = (hint for pattern, hint in HINTS if re.search(pattern, error.msg or ""))
     return next(found, REPAIR)

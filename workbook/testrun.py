@@ -15,21 +15,38 @@ import selectors
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from workbook.imported import PACKAGE
+from workbook.clock import Stopwatch, excuse
+from workbook.imported import PACKAGE, Finder
+from workbook.job import launcher
+from workbook.package import Package
+from workbook.teller import Teller, forgotten
+from workbook.trail import Trail
+from workbook.verdict import Fault
+from workbook.wording import shortened, summary
 
 TESTS = "tests"
-INI = "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n"
+# as in the course's pyproject.toml, so that a terminal and a check give one verdict
+INI = """[pytest]
+addopts = --import-mode=importlib --strict-markers --strict-config
+asyncio_mode = auto
+asyncio_default_fixture_loop_scope = function
+asyncio_default_test_loop_scope = function
+xfail_strict = true
+filterwarnings =
+    error
+    ignore::pytest.PytestAssertRewriteWarning
+"""
+PLUGINS = ("pytest_asyncio.plugin", "anyio.pytest_plugin")
+BUSY = "the machine was busy"
 LEFT_OUT = ("cacheprovider", "terminal", "junitxml", "doctest", "pastebin", "faulthandler", "nbval", "workbook.checks")
 CAN_FORK = hasattr(os, "fork") and not os.environ.get("WORKBOOK_NO_FORK")
-Emit = Callable[[dict[str, Any]], None]
 
 
 @dataclass
@@ -37,13 +54,14 @@ class Ran:
     """What a run of tests gave.
 
     `outcomes` maps each test (`tests/test_items.py::test_create`) to passed, failed, error or skipped; `messages` maps
-    those that did not pass to one line. `broken` says what could not be collected. `ended` is empty when pytest came to
-    its end; otherwise it says how the process ended.
+    those that did not pass to one line, `faults` to what raised. `broken` says what could not be collected. `ended` is
+    empty when pytest came to its end; otherwise it says how the process ended.
     """
 
     name: str
     outcomes: dict[str, str] = field(default_factory=dict)
     messages: dict[str, str] = field(default_factory=dict)
+    faults: dict[str, Fault] = field(default_factory=dict)
     broken: str = ""
     ended: str = "no result"
 
@@ -66,12 +84,17 @@ class Ran:
         """Return the first test that did not pass, or an empty string."""
         return next((id for id, outcome in self.outcomes.items() if outcome in ("failed", "error")), "")
 
+    @property
+    def fault(self) -> Fault | None:
+        """Return what raised in the first test that did not pass, for `expect.that(..., fault=ran.fault)`."""
+        return self.faults.get(self.first)
+
     def summary(self) -> str:
         """Return the result in one line."""
-        if self.broken:
-            return f"your tests could not be read: {self.broken}"
         if self.first:
             return f"{self.first}: {self.messages.get(self.first, 'failed')}"
+        if self.broken:
+            return f"your tests could not be read: {self.broken}"
         if self.ended:
             return f"your tests did not come to their end: {self.ended}"
         number = self.count("passed")
@@ -80,12 +103,13 @@ class Ran:
 
 @dataclass(frozen=True)
 class Task:
-    """A folder with a package, and what pytest does there."""
+    """A folder with a package, and what pytest does there; `added` are files in it that are not the learner's."""
 
     name: str
     folder: Path
     paths: tuple[str, ...]
     first_failure: bool
+    added: tuple[str, ...] = ()
 
     def arguments(self) -> list[str]:
         """Return pytest's command line."""
@@ -93,14 +117,14 @@ class Task:
         paths = [str(self.folder / PACKAGE / path) for path in self.paths]
         fixed = ["-c", str(self.folder / "pytest.ini"), "--rootdir", str(self.folder / PACKAGE), "--capture=sys"]
         stop = ["-x"] if self.first_failure else []
-        return ["-p", "pytest_asyncio.plugin", *left_out, *fixed, *stop, *paths]
+        return [*(word for name in PLUGINS for word in ("-p", name)), *left_out, *fixed, *stop, *paths]
 
 
 class Child:
     """One running process, and what it has told so far."""
 
     def __init__(self, task: Task, limit: float) -> None:
-        self.ran, self.deadline = Ran(task.name), time.monotonic() + limit
+        self.ran, self._limit, self._excused = Ran(task.name), limit, 0.0
         self._nonce, self._rest = secrets.token_hex(8), b""
         self._process: subprocess.Popen[bytes] | None = None
         self._id = 0
@@ -108,6 +132,17 @@ class Child:
             self.source = self._fork(task)
         else:
             self.source = self._spawn(task)
+        self._watch = Stopwatch(self._id)
+
+    @property
+    def left(self) -> float:
+        """Return the seconds that are left; time in which a busy machine did not let it run does not count."""
+        return self._watch.left(self._limit)
+
+    def excuse(self) -> float:
+        """Return how much time it missed since this was asked the last time."""
+        before, self._excused = self._excused, self._watch.missed
+        return max(0.0, self._excused - before)
 
     def _fork(self, task: Task) -> int:
         source, sink = os.pipe()
@@ -122,10 +157,12 @@ class Child:
         return source
 
     def _spawn(self, task: Task) -> int:
-        command = [sys.executable, "-m", "workbook.testrun", json.dumps([task.name, str(task.folder), task.paths])]
+        told = json.dumps([task.name, str(task.folder), task.paths, task.added])
+        command = [*launcher("workbook.testrun"), told]
         command += [str(int(task.first_failure)), self._nonce]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         assert self._process.stdout is not None
+        self._id = self._process.pid
         return self._process.stdout.fileno()
 
     def read(self) -> bool:
@@ -142,7 +179,7 @@ class Child:
     def end(self, *, late: bool) -> Ran:
         """End the process and return the result."""
         if late:
-            self.ran.ended = "out of time"
+            self.ran.ended = "out of time" if self._watch.is_fair(self._limit) else BUSY
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -173,10 +210,11 @@ def run_all(tasks: Sequence[Task], limit: float, at_once: int) -> list[Ran]:
                 number, task = waiting.pop(0)
                 running[number] = Child(task, limit)
                 selector.register(running[number].source, selectors.EVENT_READ, number)
-            until = min(child.deadline for child in running.values())
-            ready = {key.data for key, _ in selector.select(max(0.0, until - time.monotonic()))}
+            until = min(child.left for child in running.values())
+            ready = {key.data for key, _ in selector.select(min(until, 1.0))}
+            excuse(max(child.excuse() for child in running.values()))
             for number, child in list(running.items()):
-                late = time.monotonic() > child.deadline
+                late = child.left <= 0
                 if late or (number in ready and not child.read()):
                     selector.unregister(child.source)
                     found[number] = running.pop(number).end(late=late)
@@ -191,40 +229,12 @@ def _note(ran: Ran, message: Mapping[str, Any]) -> None:
             ran.outcomes[id] = outcome
             if outcome != "passed":
                 ran.messages[id] = message["message"]
+                if message.get("fault"):
+                    ran.faults[id] = Fault.model_validate(message["fault"])
     elif "broken" in message:
         ran.broken = ran.broken or message["broken"]
     elif "done" in message:
         ran.ended = ""
-
-
-class Teller:
-    """A pytest plugin that tells each outcome as it happens."""
-
-    def __init__(self, emit: Emit) -> None:
-        self._emit = emit
-
-    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Tell what could not be collected."""
-        if report.failed:
-            self._emit({"broken": _last_line(str(report.longrepr))})
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Tell how a test's preparation, call and clean-up ended."""
-        outcome = "error" if report.failed and report.when != "call" else report.outcome
-        if report.when == "call" or not report.passed:
-            self._emit({"test": report.nodeid, "outcome": outcome, "message": _crash(report)})
-
-
-def _crash(report: pytest.TestReport) -> str:
-    crash = getattr(report.longrepr, "reprcrash", None)
-    return str(crash.message).strip().split("\n")[0][:300] if crash is not None else _last_line(str(report.longrepr))
-
-
-def _last_line(text: str) -> str:
-    """Return the last line that pytest marks as the error, or the last one."""
-    lines = [line for line in text.strip().split("\n") if line.strip()]
-    errors = [line.removeprefix("E").strip() for line in lines if line.startswith("E ")]
-    return (errors or lines or ["no message"])[-1][:300]
 
 
 def _perform(task: Task, sink: int, nonce: str) -> None:
@@ -237,19 +247,28 @@ def _perform(task: Task, sink: int, nonce: str) -> None:
 
     for name in [name for name in sys.modules if name.split(".")[0] in (PACKAGE, "conftest")]:
         del sys.modules[name]
+    Finder.point(task.folder / PACKAGE)  # the check may have imported the learner's own package by now
     sys.path.insert(0, str(task.folder))
     sys.dont_write_bytecode = True
     importlib.invalidate_caches()
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     os.chdir(task.folder)
     try:
-        code = pytest.main(task.arguments(), plugins=[Teller(emit)])
+        code = pytest.main(task.arguments(), plugins=[Teller(emit, _trail(task))])
     except BaseException as error:  # a conftest.py that raises is told, as a test that fails is
-        emit({"broken": f"{type(error).__name__}: {error}"})
+        told = forgotten(error)
+        emit({"broken": told.summary if told else shortened(summary(error))})
         raise
     if code == pytest.ExitCode.USAGE_ERROR:
         emit({"broken": _why_unusable(task)})
     emit({"done": True})
+
+
+def _trail(task: Task) -> Trail:
+    """Return what follows exceptions to the learner's tests; files that a check added are not theirs."""
+    package = Package(task.folder / PACKAGE)
+    package.foreign = frozenset(task.added)
+    return Trail(package, path=f"{PACKAGE}/{TESTS}/")
 
 
 def _why_unusable(task: Task) -> str:
@@ -259,6 +278,7 @@ def _why_unusable(task: Task) -> str:
         return f"there is no {PACKAGE}/{missing[0]}"
     for path in sorted((task.folder / PACKAGE / TESTS).rglob("conftest.py")):
         module = ".".join(path.relative_to(task.folder).with_suffix("").parts)
+        sys.modules.pop(module, None)  # pytest leaves what it could not import
         try:
             importlib.import_module(module)
         except BaseException as error:
@@ -275,6 +295,6 @@ def _silenced() -> Iterator[int]:
 
 
 if __name__ == "__main__":
-    name, folder, paths = json.loads(sys.argv[1])
+    name, folder, paths, added = json.loads(sys.argv[1])
     with _silenced() as handle:
-        _perform(Task(name, Path(folder), tuple(paths), sys.argv[2] == "1"), handle, sys.argv[3])
+        _perform(Task(name, Path(folder), tuple(paths), sys.argv[2] == "1", tuple(added)), handle, sys.argv[3])

@@ -14,10 +14,10 @@ from workbook.assemble import CellError
 from workbook.chapter import Chapter, Exercise
 from workbook.course import Course
 from workbook.mutants import mutants
+from workbook.outcome import Outcome
 from workbook.proven import Cache, Found, Record
 from workbook.snapshot import Snapshot
 from workbook.snapshot import writes as _writes
-from workbook.verdict import Outcome
 from workbook.worker import Worker
 
 LIMIT = 10.0

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from workbook import files, history, score
+from workbook import files, history, memory, score
 from workbook.database import Database
 from workbook.files import WorkspaceError
-from workbook.history import Change, FileChange, Version
+from workbook.history import CHANGE, DRAFT, REDO, UNDO, Change, FileChange, Version
+from workbook.memory import Values
+from workbook.outcome import Outcome
 from workbook.score import Attempt, Progress
 
 __all__ = [
@@ -123,12 +125,13 @@ class Workspace:
         """What the learner should know: a database that was broken and begun anew."""
         return self.database.notes
 
-    def write(self, changes: Mapping[str, bytes | None], cause: str) -> Change:
+    def write(self, changes: Mapping[str, bytes | None], cause: str, values: Values | None = None) -> Change:
         """Write files as one change; keep what they held before.
 
         Args:
             changes: The new contents by path in the package; None deletes.
             cause: What makes the change, such as `%%app users/schemas.py`.
+            values: What is remembered with the change, by key; an undo takes it back too.
 
         Raises:
             WorkspaceError: A file cannot be written; all are as they were.
@@ -137,9 +140,14 @@ class Workspace:
         with self.database.lock():
             for path in changes:
                 files.locate(self.app_dir, path)
-            return self._commit(files.with_packages(self.app_dir, changes), cause, [])
+            change = self._commit(files.with_packages(self.app_dir, changes), cause)
+            if values:
+                self._remember(change, values)
+            return change
 
-    def update(self, path: str, change: Callable[[str | None], str], cause: str) -> Change:
+    def update(
+        self, path: str, change: Callable[[str | None], str], cause: str, values: Values | None = None
+    ) -> Change:
         """Make a file's new text from the one it has, with no other writer between.
 
         Args:
@@ -147,6 +155,7 @@ class Workspace:
             change: Takes the text (None where there is no file) and returns the new one; what it
                 raises leaves the file as it was.
             cause: What makes the change.
+            values: What is remembered with the change; `change` may put something into it.
 
         Raises:
             WorkspaceError: The file cannot be read as UTF-8, or not be written.
@@ -154,10 +163,10 @@ class Workspace:
         with self.database.lock():
             target = files.locate(self.app_dir, path)
             new = change(decoded(files.read(target), target))
-            return self.write({path: new.encode("utf-8")}, cause)
+            return self.write({path: new.encode("utf-8")}, cause, values)
 
     def undo(self, path: str | None = None) -> Change | None:
-        """Take back the newest change that is not taken back yet; None where there is none.
+        """Take back the newest change that is not taken back yet, and what was remembered with it; None: there is none.
 
         Args:
             path: Only this file's changes, and of them only this file.
@@ -166,12 +175,48 @@ class Workspace:
             found = self.database.run(lambda connection: history.newest(connection, path))
             if found is None:
                 return None
-            cause, before, numbers = found
-            return self._commit(self._without_used_packages(before), f"undo: {cause}", numbers)
+            contents = self._without_used_packages(found.contents)
+            change = self._commit(contents, f"undo: {found.cause}", found.versions, UNDO)
+            files.prune(self.app_dir, [gone for gone, content in contents.items() if content is None])
+            self._remember(change, self._values([found.change], path, before=True))
+            return change
+
+    def redo(self) -> Change | None:
+        """Take back the newest undo, where nothing was written since; None where there is none."""
+        with self.database.lock():
+            found = self.database.run(history.newest_undo)
+            if found is None:
+                return None
+            change = self._commit(found.contents, found.cause.replace("undo: ", "redo: ", 1), found.versions, REDO)
+            self.database.run(lambda connection: history.forget_undo(connection, found.change))
+            redone = self.database.run(lambda connection: history.changes_of(connection, found.versions))
+            self._remember(change, self._values(redone, None, before=False))
+            return change
+
+    def keep_draft(self, path: str, text: str, cause: str) -> int:
+        """Keep the text of a cell that could not be written; return its number in the history."""
+        draft = (FileChange(path, text.encode("utf-8", "replace"), None),)
+        self.database.run(lambda connection: history.begin(connection, draft, cause, [], DRAFT))
+        return self.history(limit=1)[0].id
 
     def history(self, path: str | None = None, limit: int = 20) -> list[Version]:
         """List what files held until they were overwritten, the newest first."""
         return self.database.run(lambda connection: history.versions(connection, path, limit))
+
+    def version(self, number: int) -> Version:
+        """Return a version by its number.
+
+        Raises:
+            WorkspaceError: There is no such version.
+        """
+        found = self.database.run(lambda connection: history.version(connection, number))
+        if found is None:
+            raise WorkspaceError(f"there is no version {number}", "choose one from the history")
+        return found
+
+    def count_versions(self, path: str | None = None) -> int:
+        """Return how many versions the history holds."""
+        return self.database.run(lambda connection: history.count(connection, path))
 
     def restore(self, version_id: int) -> Change:
         """Bring a version back, as a new change.
@@ -179,24 +224,34 @@ class Workspace:
         Raises:
             WorkspaceError: There is no such version, or the file cannot be written.
         """
-        found = self.database.run(lambda connection: history.version(connection, version_id))
-        if found is None:
-            raise WorkspaceError(f"there is no version {version_id}", "choose one from the history")
-        return self.write({found.path: found.content}, f"restore {version_id}")
+        found = self.version(version_id)
+        with self.database.lock():
+            change = self.write({found.path: found.content}, f"restore {version_id}")
+            files.prune(self.app_dir, [found.path] if found.content is None else [])
+            return change
 
     def remember_cell(self, key: str, text: str) -> None:
         """Remember a cell's text as of its last run; the key is such as "users/schemas.py#2.2"."""
-        row = (key, text, history.now())
-        self.database.run(lambda connection: connection.execute("INSERT OR REPLACE INTO cells VALUES (?, ?, ?)", row))
+        self.remember({key: text})
 
     def recall_cell(self, key: str) -> str | None:
         """Return a cell's text as of its last run."""
-        query = "SELECT text FROM cells WHERE key = ?"
-        row = self.database.run(lambda connection: connection.execute(query, (key,)).fetchone())
-        return None if row is None else str(row[0])
+        return self.recall([key])[key]
+
+    def remember(self, values: Values) -> None:
+        """Remember values by key, whatever becomes of the files; None forgets one."""
+        self.database.run(lambda connection: memory.remember(connection, values, history.now()))
+
+    def recall(self, keys: list[str]) -> dict[str, str | None]:
+        """Return what is remembered under keys."""
+        return self.database.run(lambda connection: memory.recall(connection, keys))
+
+    def recall_all(self, prefix: str) -> dict[str, str]:
+        """Return all that is remembered under keys with a prefix, by the rest of the key."""
+        return self.database.run(lambda connection: memory.recall_all(connection, prefix))
 
     def record(self, exercise: str, outcome: str, points: int, out_of: int, source: str) -> None:
-        """Record a check.
+        """Record a check; one that the machine left no time is no attempt.
 
         Args:
             exercise: Such as "2.2".
@@ -205,6 +260,8 @@ class Workspace:
             out_of: The points it could give.
             source: What ran it, such as "%check".
         """
+        if outcome == Outcome.LATE:
+            return
         row = (history.now(), exercise, outcome, points, out_of, source)
         columns = "time, exercise, outcome, points, out_of, source"
         insert = f"INSERT INTO attempts ({columns}) VALUES (?, ?, ?, ?, ?, ?)"
@@ -218,7 +275,22 @@ class Workspace:
         """List the checks of an exercise, the first first."""
         return self.database.run(lambda connection: score.attempts(connection, exercise))
 
-    def _commit(self, changes: Mapping[str, bytes | None], cause: str, undone: list[int]) -> Change:
+    def _remember(self, change: Change, values: Values) -> None:
+        """Remember values as a part of a change."""
+        self.database.run(lambda connection: memory.remember_with(connection, change.id, values, history.now()))
+
+    def _values(self, changes: list[int], path: str | None, *, before: bool) -> dict[str, str | None]:
+        """Return what was remembered before changes, or with them."""
+        found: dict[str, str | None] = {}
+        for one in changes:
+            found |= self.database.run(
+                lambda connection, one=one: memory.values_of(connection, one, path, before=before)  # type: ignore[misc]
+            )
+        return found
+
+    def _commit(
+        self, changes: Mapping[str, bytes | None], cause: str, undone: Sequence[int] = (), kind: int = CHANGE
+    ) -> Change:
         """Record what is there, then write; the lock must be held."""
         files.sweep(self.app_dir)
         targets = {path: files.locate(self.app_dir, path) for path in changes}
@@ -226,7 +298,7 @@ class Workspace:
         different = history.differences(before, changes)
         if not different and not undone:
             return Change(None, history.now(), cause, ())
-        change = self.database.run(lambda connection: history.begin(connection, different, cause, undone))
+        change = self.database.run(lambda connection: history.begin(connection, different, cause, [*undone], kind))
         try:
             files.replace_all(
                 {targets[file.path]: file.after for file in different},
@@ -234,7 +306,7 @@ class Workspace:
             )
         except WorkspaceError:
             if before == {path: files.read(target) for path, target in targets.items()}:
-                self.database.run(lambda connection: history.withdraw(connection, change, undone))
+                self.database.run(lambda connection: history.withdraw(connection, change, [*undone]))
             raise
         return change
 

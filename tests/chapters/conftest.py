@@ -4,18 +4,21 @@ import gc
 import importlib
 import importlib.util
 import logging
+import sqlite3
 import sys
 import traceback
 import warnings
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
+from types import SimpleNamespace, TracebackType
 
+import greenlet
 import pytest
-from sqlalchemy import event
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import configure_mappers
+from sqlalchemy import event, text
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session, configure_mappers
 
 from workbook import diagnose, expect
 
@@ -74,6 +77,13 @@ def load(load, request):
     return Quick(load) if int(chapter) < PASSWORDS else load
 
 
+NO_FIT = [
+    ("passive_deletes", '"all" is a word of cascade, and passive_deletes is True or False'),
+    ("cascade", "compare the words of cascade with the text, letter by letter"),
+    ("", 'compare names and spelling: ForeignKey("users.id"), and back_populates on both ends'),
+]
+
+
 @contextmanager
 def models_that_fit(did):
     """Turn what SQLAlchemy says of the models into a wrong answer."""
@@ -85,7 +95,7 @@ def models_that_fit(did):
             got=f"{type(error).__name__}: {' '.join(str(error).split())[:200]}",
             expected="every foreign key and every relationship finds its other end, and every table can be made",
             why="the app would fail at its first query",
-            hint='compare names and spelling: ForeignKey("users.id"), and back_populates on both ends',
+            hint=next(hint for part, hint in NO_FIT if part in str(error)),
         ) from None
 
 
@@ -128,6 +138,256 @@ def statements(db):
     event.remove(engine, "before_cursor_execute", note)
 
 
+def engine_of(source):
+    """Return the engine behind a session, a session factory, or a client with `sessions`."""
+    source = getattr(source, "sessions", source)
+    return (source.bind if isinstance(source, AsyncSession) else source.kw["bind"]).sync_engine
+
+
+def kind_of(context, statement):
+    """Return "insert", "update", "delete" or "select", whatever the statement begins with."""
+    for name in ("insert", "update", "delete"):
+        if getattr(context, f"is{name}", False) or statement.lstrip().lower().startswith(name):
+            return name
+    return "select"
+
+
+class Outage:
+    """A database whose statements fail, made by the fixture `broken_database`.
+
+    Args:
+        kinds: what fails: "select", "insert", "update", "delete", "commit"; everything when empty.
+    """
+
+    message = "disk I/O error"
+
+    def __init__(self, kinds):
+        self.kinds, self.failures = kinds, 0
+
+    def on_statement(self, _connection, _cursor, statement, _parameters, context, _many):
+        """Fail in place of a statement."""
+        if self._fails(kind_of(context, statement)):
+            self._fail(statement)
+
+    def on_commit(self, connection):
+        """Fail in place of a COMMIT; nothing of the transaction stays."""
+        if self._fails("commit"):
+            connection.connection.rollback()
+            self._fail("COMMIT")
+
+    def _fails(self, kind):
+        return not self.kinds or kind in self.kinds
+
+    def _fail(self, statement):
+        self.failures += 1
+        raise OperationalError(statement, {}, sqlite3.OperationalError(self.message))
+
+    async def passes(self, call, *, did, at, hint="", why=""):
+        """Expect that the OperationalError comes out of a coroutine of the learner's as it is."""
+        try:
+            found = await call
+            got = f"it returned {expect.shown(found)}"
+        except OperationalError:
+            return
+        except expect.Wrong:
+            raise
+        except Exception as error:
+            got = f"it raised {diagnose.summary(error)}"
+        raise expect.Wrong(
+            did=f"{did}, while the database fails ({self._what()})",
+            got=got,
+            expected="the OperationalError of the database, as it is",
+            why=why or "a broken database would look like a mistake of the person who asks, and nobody would repair it",
+            hint=hint or "catch only the error that you expect, by its name, and around one call only",
+            at=at,
+        )
+
+    def is_500(self, response, *, hint="", why="", at=None):
+        """Expect that the app says that it is broken; a 4xx would blame the client."""
+        if not self.failures:
+            did, got = response.request.method + " " + response.request.url.path, "no statement that could fail"
+            expected = f"it asks the database ({self._what()})"
+            raise expect.Wrong(did=did, got=got, expected=expected, why=why, hint=hint, at=at)
+        expect.status(
+            response,
+            500,
+            why=why or f"the database failed ({self._what()}): the client did nothing wrong, and trying again may help",
+            hint=hint or "catch only the error that you expect, by its name, and around one call only",
+            at=at,
+        )
+
+    def _what(self):
+        return f"{self.message} at each {' and '.join(self.kinds) or 'statement'}"
+
+
+@pytest.fixture
+def broken_database():
+    """Let the statements of a session, or of an app's requests, raise OperationalError while a block runs.
+
+    `with broken_database(db) as broken:` breaks everything, `broken_database(client.sessions, "insert", "commit")`
+    these kinds only. Inside: `await broken.passes(crud.get(db, 1), did="get(session, 1)", at=crud.get)`, or
+    `broken.is_500(await api.get("/users"))`, on a client that does not raise (`api`, `visitor`).
+    """
+
+    @contextmanager
+    def broken(source, *kinds):
+        engine, outage = engine_of(source), Outage(kinds)
+        event.listen(engine, "before_cursor_execute", outage.on_statement)
+        event.listen(engine, "commit", outage.on_commit)
+        try:
+            yield outage
+        finally:
+            event.remove(engine, "before_cursor_execute", outage.on_statement)
+            event.remove(engine, "commit", outage.on_commit)
+
+    return broken
+
+
+class Ending:
+    """A commit or a rollback, and the frame of the learner's that asked for it."""
+
+    def __init__(self, kind, frame, file):
+        self.kind, self.file, self.function, self.line = kind, file, frame.f_code.co_name, frame.f_lineno
+        self.place = TracebackType(None, frame, frame.f_lasti, frame.f_lineno)
+
+    def __str__(self):
+        return f"a {self.kind} in app/{self.file}, line {self.line}, in {self.function}"
+
+
+class Endings(list):
+    """The commits and rollbacks that the learner's code asked for, by the fixture `endings`, in their order."""
+
+    hints = {  # noqa: RUF012 - nobody changes them
+        "commit": "take the commit out: the caller commits, when all that belongs together is done",
+        "rollback": "take the rollback out: the caller decides what becomes of its other changes",
+    }
+
+    def none(self, *, did, at=None, by=("db/session.py",), why="", hint=""):
+        """Expect no commit and no rollback, except in the files `by` of the learner's, whose work it is."""
+        strange = next((one for one in self if one.file not in by), None)
+        if strange is not None:
+            raise expect.Wrong(
+                did=did,
+                got=str(strange),
+                expected="nothing is committed and nothing rolled back here",
+                why=why or "half of a request's work would be stored, or lost, before the caller can decide",
+                hint=hint or self.hints[strange.kind],
+                at=at,
+                error=Exception().with_traceback(strange.place),
+            )
+
+
+def frames_now():
+    """Yield the running frames, innermost first, also those on the other side of SQLAlchemy's greenlets."""
+    frame, running = sys._getframe(1), greenlet.getcurrent()
+    while running is not None:
+        while frame is not None:
+            yield frame
+            frame = frame.f_back
+        running = running.parent
+        frame = running.gr_frame if running is not None else None
+
+
+@pytest.fixture
+def endings():
+    """The commits and rollbacks that the learner's code asks for while the check runs: a list of `Ending`.
+
+    What a check does by itself is not in it, nor a SAVEPOINT's end, nor what a failed flush rolls back. Read `kind`,
+    `file` ("users/crud.py"), `function`, `line`; `endings.clear()` begins anew. After the learner's code has run,
+    `endings.none(did="create(session, data)", at=crud.create)`; after a request too: get_session may commit.
+    """
+    found = Endings()
+
+    def note(kind, session):
+        if session.in_nested_transaction() or "app" not in sys.modules:
+            return
+        folder = str(Path(sys.modules["app"].__file__).parent)
+        for frame in frames_now():
+            path = frame.f_code.co_filename
+            if frame.f_code.co_name == "_flush" and frame.f_globals.get("__name__") == "sqlalchemy.orm.session":
+                return
+            if Path(path).is_relative_to(folder):
+                found.append(Ending(kind, frame, Path(path).relative_to(folder).as_posix()))
+                return
+
+    def committed(session):
+        note("commit", session)
+
+    def rolled_back(session):
+        note("rollback", session)
+
+    event.listen(Session, "after_commit", committed)
+    event.listen(Session, "after_rollback", rolled_back)
+    yield found
+    event.remove(Session, "after_commit", committed)
+    event.remove(Session, "after_rollback", rolled_back)
+
+
+class Snapshot(dict):
+    """What the database holds: a value for each "users/1/email", by the fixture `snapshot`."""
+
+    def changes(self, before):
+        """Return the paths that differ; a row that came or went is named once, as "users/1"."""
+        rows = [{path.rpartition("/")[0] for path in one} for one in (before, self)]
+        moved = rows[0] ^ rows[1]
+        return sorted(moved) + sorted(
+            path
+            for path in before.keys() | self.keys()
+            if path.rpartition("/")[0] not in moved and before.get(path) != self.get(path)
+        )
+
+    def same(self, before, *, did, but=(), at=None, why="", hint=""):
+        """Expect that nothing is different from before, except what `but` names: tables, rows, or values of one row."""
+        strange = [
+            path for path in self.changes(before) if not any(path == one or path.startswith(f"{one}/") for one in but)
+        ]
+        if not strange:
+            return
+        path = strange[0]
+        kind = "was changed" if path in before and path in self else "is gone" if self._has(before, path) else "is new"
+        raise expect.Wrong(
+            did=did,
+            got=f"{path} {kind}: {expect.shown(before[path])} became {expect.shown(self[path])}"
+            if kind == "was changed"
+            else f"{path} {kind}",
+            expected=f"nothing else changes than {', '.join(but)}" if but else "nothing changes",
+            why=why or "what nobody asked for is changed, and nobody notices for a long time",
+            hint=hint,
+            at=at,
+        )
+
+    @staticmethod
+    def _has(snapshot, row):
+        return any(path.startswith(f"{row}/") for path in snapshot)
+
+
+@pytest.fixture
+def snapshot():
+    """Read all tables, by `await snapshot(db)` or `await snapshot(client.sessions)`, without a flush.
+
+    `before = await snapshot(db)`, the learner's code, then
+    `(await snapshot(db)).same(before, but=["users/1"], did="delete(session, user)", at=crud.delete)`.
+    A name is a table ("items"), a row ("users/1"), or a value ("users/1/email"); `changes(before)` lists what differs.
+    """
+
+    async def read(connection):
+        found = Snapshot()
+        names = (await connection.execute(text("SELECT name FROM sqlite_master WHERE type = 'table'"))).scalars().all()
+        for name in names:
+            for row in (await connection.execute(text(f'SELECT rowid AS "rowid ", * FROM "{name}"'))).mappings():
+                found |= {f"{name}/{row['rowid ']}/{key}": value for key, value in row.items() if key != "rowid "}
+        return found
+
+    async def take(source):
+        source = getattr(source, "sessions", source)
+        if isinstance(source, AsyncSession):
+            return await read(await source.connection())
+        async with source() as session:
+            return await read(await session.connection())
+
+    return take
+
+
 @pytest.fixture
 def quiet():
     """Give a context manager that catches what its block raises, as `caught.error`, or None.
@@ -155,10 +415,14 @@ def quiet():
 
 
 class Watched:
-    """An app that remembers the newest exception that nobody handled, or that a handler of last resort has logged."""
+    """An app that remembers the newest exception that nobody handled, or that a handler of last resort has logged.
+
+    `alone` says that an answer depends on its request alone; a check that stores rows or breaks something sets it to
+    False, and then no request is offered for replay, except one that is malformed on any app.
+    """
 
     def __init__(self, app):
-        self.app, self.error = app, None
+        self.app, self.error, self.alone = app, None, True
 
     async def __call__(self, scope, receive, send):
         """Pass a request on."""
@@ -182,6 +446,10 @@ class Watched:
         if response.status_code == 500 and self.error is not None and exchange is not None:
             exchange.response_body = diagnose.summary(self.error) + self._place()
         self.error = None  # it may hold a coroutine that lacks its `await`: the engine looks for that when it is gone
+        if exchange is not None:
+            exchange.replay = exchange.replay and (self.alone or response.status_code == 422)
+        if response.is_success and response.request.method != "GET":
+            self.alone = False
 
     def _place(self):
         frames = [frame for frame in traceback.extract_tb(self.error.__traceback__) if "/app/" in frame.filename]
@@ -214,7 +482,7 @@ async def running(load, connect, database_url="sqlite+aiosqlite://", **values):
             app.router.lifespan_context(app),
             connect(watched, raise_app_exceptions=False, lifespan=False) as client,
         ):
-            client.app, client.sessions = app, app.state.session_factory
+            client.app, client.sessions, client.watched = app, app.state.session_factory, watched
             client.event_hooks["response"].append(watched.tell)
             yield client
     finally:

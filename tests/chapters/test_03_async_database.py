@@ -9,11 +9,13 @@ import time as clock
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from types import SimpleNamespace
 
 import pytest
-from sqlalchemy import Index, MetaData, UniqueConstraint, event, func, insert, select, text
+from sqlalchemy import Float, Index, MetaData, Numeric, UniqueConstraint, event, func, insert, select, text
+from sqlalchemy import inspect as inspect_mapper
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.exc import ArgumentError, IntegrityError
+from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, selectinload
 
@@ -49,16 +51,38 @@ def in_words(error):
     return f"{type(error).__name__}: {' '.join(str(error).split())[:150]}"
 
 
+NO_ENGINE = [
+    (
+        "Invalid argument(s)",
+        "create_engine knows no such argument: compare each name in the dict with the text, letter by letter",
+    ),
+    (
+        "asynchronous events are not implemented",
+        "an AsyncEngine has no events of its own: its inner half has, sync_engine",
+    ),
+]
+
+
 def made_engine(load, url=MEMORY, **options):
     """Call the learner's make_engine; what is no async engine is a wrong answer."""
     make_engine = load("db.session").make_engine
-    engine = make_engine(url, **options)
+    try:
+        engine = make_engine(url, **options)
+    except (TypeError, NotImplementedError) as error:
+        expect.known(
+            error,
+            NO_ENGINE,
+            did=f'make_engine("{url}")',
+            expected="an AsyncEngine",
+            why="without an engine the app does not start",
+            at=make_engine,
+        )
     if inspect.iscoroutine(engine):
         engine.close()
     expect.that(
         isinstance(engine, AsyncEngine),
         did=f'make_engine("{url}")',
-        got=f"a {type(engine).__name__}",
+        got=expect.with_article(type(engine).__name__),
         expected="an AsyncEngine",
         why="an engine of the other kind cannot be awaited: every query would stop all requests",
         hint="return create_async_engine(...), from an ordinary function",
@@ -68,9 +92,9 @@ def made_engine(load, url=MEMORY, **options):
 
 
 @asynccontextmanager
-async def things(load, url=MEMORY):
+async def things(load, url=MEMORY, **options):
     """Give the learner's engine and session factory on a database with the table of these checks."""
-    engine = made_engine(load, url)
+    engine = made_engine(load, url, **options)
     make_factory = load("db.session").make_session_factory
     try:
         async with engine.begin() as connection:
@@ -79,7 +103,7 @@ async def things(load, url=MEMORY):
         expect.that(
             isinstance(factory, async_sessionmaker),
             did="make_session_factory(engine)",
-            got=f"a {type(factory).__name__}",
+            got=expect.with_article(type(factory).__name__),
             expected="an async_sessionmaker",
             why="each request needs a new session whose queries can be awaited",
             hint="return async_sessionmaker(engine, ...): the factory itself, and the one of the async half",
@@ -89,7 +113,7 @@ async def things(load, url=MEMORY):
         expect.that(
             isinstance(session, AsyncSession) and session.bind is engine,
             did="make_session_factory(engine)()",
-            got=f"a {type(session).__name__} on {getattr(session, 'bind', None)}",
+            got=f"{expect.with_article(type(session).__name__)} on {getattr(session, 'bind', None)}",
             expected="an AsyncSession on the engine",
             why="a session without the engine reaches no database, and an ordinary one cannot be awaited",
             hint="return async_sessionmaker(engine, ...)",
@@ -124,20 +148,24 @@ class TestEngine:
             )
 
     async def test_values_are_hidden(self, load):
-        """A database error does not show the values of the query"""
-        async with things(load) as (_, factory), factory() as session:
-            session.add_all([Thing(name="Sesame"), Thing(name="Sesame")])
-            with pytest.raises(IntegrityError) as caught:
-                await session.flush()
-            expect.that(
-                "Sesame" not in str(caught.value),
-                did="store the same unique value twice, print the error",
-                got="the value stands in the error",
-                expected="an error without the values",
-                why="errors are written to logs, and with them addresses and password hashes",
-                hint="the engine's option hide_parameters",
-                at=load("db.session").make_engine,
-            )
+        """A database error does not show the values of the query, not with echo=True either"""
+        for options, hint in (
+            ({}, "one of the engine's options hides the parameters"),
+            ({"echo": True}, "they are hidden always: echo, for your own machine, does not decide it"),
+        ):
+            async with things(load, **options) as (_, factory), factory() as session:
+                session.add_all([Thing(name="Sesame"), Thing(name="Sesame")])
+                with pytest.raises(IntegrityError) as caught:
+                    await session.flush()
+                expect.that(
+                    "Sesame" not in str(caught.value),
+                    did=f"store the same unique value twice, print the error{', echo=True' * bool(options)}",
+                    got="the value stands in the error",
+                    expected="an error without the values",
+                    why="errors are written to logs, and with them addresses and password hashes",
+                    hint=hint,
+                    at=load("db.session").make_engine,
+                )
 
     async def test_dead_connections(self, load, tmp_path):
         """A connection that died in the pool is replaced, not lent"""
@@ -161,10 +189,10 @@ class TestEngine:
 
     async def test_echo(self, load):
         """The parameter echo is passed on: no SQL is printed by default, and all of it with echo=True"""
-        for options, echo in (({}, False), ({"echo": True}, True), ({"echo": False}, False)):
+        for options, echo in (({}, False), ({"echo": True}, True), ({"echo": False}, False), ({}, False)):
             engine = made_engine(load, **options)
             expect.equal(
-                engine.echo,
+                bool(engine.echo),
                 echo,
                 did=f"make_engine(url, {'echo=' + str(options['echo']) if options else ''}).echo".replace(", )", ")"),
                 why="in production SQL in the log costs time and tells secrets; in development you miss it",
@@ -172,6 +200,32 @@ class TestEngine:
                 at=load("db.session").make_engine,
             )
             await engine.dispose()
+
+    async def test_each_engine_has_its_own_options(self, load, tmp_path):
+        """After an engine in memory, one on a file has a pool of the usual size again, also one of PostgreSQL"""
+        addresses = (f"sqlite+aiosqlite:///{tmp_path}/test.db", "postgresql+asyncpg://ada:secret@127.0.0.1/app")
+        for url in addresses:
+            found = []
+            for address in (url, MEMORY, url):
+                engine = made_engine(load, address)
+                found.append((engine.pool.size(), engine.sync_engine.hide_parameters))
+                await engine.dispose()
+            expect.equal(
+                [size for size, _ in found],
+                [5, 1, 5],
+                did=f'pool sizes of make_engine("{url.partition(":")[0]}…"), of one in memory, of the first one again',
+                why="after one database in memory, all requests of the app would wait for one connection",
+                hint="make the dict inside make_engine: one dict for all keeps what one engine has put into it",
+                at=load("db.session").make_engine,
+            )
+            expect.equal(
+                [hidden for _, hidden in found],
+                [True, True, True],
+                did="hide_parameters of the three engines",
+                why="the values would stand in the log where it matters most, in production",
+                hint="fill the dict at once, above the branches: each engine gets it",
+                at=load("db.session").make_engine,
+            )
 
     async def test_an_engine_for_each_call(self, load):
         """Each call makes a new engine with a database of its own"""
@@ -207,6 +261,18 @@ class TestEngine:
                 hint="return async_sessionmaker(engine, ...), not a session",
                 at=load("db.session").make_session_factory,
             )
+            other = made_engine(load)
+            load("db.session").make_session_factory(other)
+            expect.that(
+                factory().bind is not other,
+                did="make_session_factory(one), then make_session_factory(other): a session of the first factory",
+                got="it is on the other engine",
+                expected="it is on the engine that its factory was made for",
+                why="a test that opens a second app would write into the database of the first one",
+                hint="make a new factory in each call",
+                at=load("db.session").make_session_factory,
+            )
+            await other.dispose()
 
 
 # ---------------------------------------------------------------------------------------------------------------- 3.2
@@ -214,7 +280,21 @@ class TestEngine:
 
 def diary(load):
     """Return the learner's db.base, imported anew, and a model that uses its Base and its mixin."""
-    base = load.fresh("db.base")
+    try:
+        base = load.fresh("db.base")
+    except ArgumentError as error:
+        expect.known(
+            error,
+            [
+                (
+                    "schema argument to be a string",
+                    "MetaData takes the convention by its name: the first argument is another one",
+                )
+            ],
+            did="import app.db.base",
+            expected="a MetaData with the naming convention",
+            why="no model could be imported, so the app would not start",
+        )
     expect.that(
         isinstance(base.Base.metadata, MetaData),
         did="Base.metadata",
@@ -263,7 +343,7 @@ async def there_and_back(load, time):
     async with written(base) as sessions:
         async with sessions() as session:
             session.add(entry(words="one", at=time))
-            await saved(session, base.UtcDateTime, f"store a row with the time {time and time.isoformat()}")
+            await saved(session, base.TimestampMixin, f"store a row with the time {time and time.isoformat()}")
         async with sessions() as session:
             return await session.scalar(select(entry.at))
 
@@ -319,13 +399,17 @@ class TestTimes:
             hint="label what comes back in process_result_value, and give Base the type_annotation_map",
             at=load("db.base").UtcDateTime,
         )
+        utc_type = load("db.base").UtcDateTime
+        sent = utc_type().process_bind_param(SEVEN, sqlite.dialect())
         expect.equal(
             back.isoformat(),
             "2029-12-31T22:00:00+00:00",
-            did=f"store {SEVEN.isoformat()}, read it back",
+            did=f"store {SEVEN.isoformat()}, read it back on a machine in Tokyo",
             why="an appointment would move by nine hours",
-            hint="going in: astimezone(UTC) keeps the instant; replace only sticks another label on it",
-            at=load("db.base").UtcDateTime,
+            hint="coming out: a naive time of SQLite is UTC; astimezone would take it for the machine's own time"
+            if sent is not None and sent.isoformat() == "2029-12-31T22:00:00+00:00"
+            else "going in: astimezone(UTC) keeps the instant; replace only sticks another label on it",
+            at=utc_type.process_result_value if sent == SEVEN else utc_type.process_bind_param,
         )
 
     async def test_naive_times_are_refused(self, load):
@@ -464,11 +548,12 @@ class TestTimes:
         async with timed_diary(load) as (base, entry, session):
             row = entry(words="old", created_at=LONG_AGO, updated_at=LONG_AGO)
             session.add(row)
-            await saved(session, base.UtcDateTime, "store a row of 2020")
+            await saved(session, base.TimestampMixin, "store a row of 2020")
             row.words = "new"
             await session.commit()
             with quiet() as caught:
                 times = row.created_at, row.updated_at
+                later = await self.changed_again(session, row, times[1])
             expect.that(
                 caught.error is None,
                 did="change a row, commit, read its updated_at",
@@ -479,6 +564,26 @@ class TestTimes:
                 at=base.TimestampMixin,
             )
         self.is_changed(times, base)
+        expect.that(
+            later != times[1],
+            did="updated_at after a change, and after another one a second later",
+            got="both have the same time",
+            expected="each change has its own time",
+            why="all changes would be as old as the server",
+            hint="hand the function over without brackets, behind onupdate= too: it is called for each change",
+            at=base.TimestampMixin,
+        )
+
+    @staticmethod
+    async def changed_again(session, row, first):
+        """Change a row until its updated_at moves, for a second at most; return it."""
+        for number, pause in enumerate((0.01, 1.1)):
+            await asyncio.sleep(pause)
+            row.words = f"newer {number}"
+            await session.commit()
+            if row.updated_at != first:
+                break
+        return row.updated_at
 
     def is_changed(self, times, base):
         """Expect the old created_at and a new updated_at."""
@@ -536,9 +641,20 @@ async def saved(db, model, did):
             got=in_words(error).partition("[SQL")[0].strip(),
             expected="it is stored",
             why="a good request would be answered with a 500",
-            hint="compare the columns with the table: what may be missing, and what has a default",
+            hint=hint_on_refusal(error),
             at=model,
         ) from None
+
+
+def hint_on_refusal(error):
+    """Return what to do about a row that the database refused: the message names the column."""
+    text = str(error)
+    name = text.partition("constraint failed: ")[2].split("\n")[0].split(",")[0].rpartition(".")[2]
+    if "NOT NULL" in text:
+        return f"{name} got no value: the column needs a default, or it may be missing, `| None`"
+    if "UNIQUE" in text:
+        return f"{name} refuses a second row with the same value: is it unique in the text, too?"
+    return "compare the columns with the text: what may be missing, and what has a default"
 
 
 async def refused(db, model, values, did, **reason):
@@ -566,8 +682,44 @@ def length_is(model, name, length):
     )
 
 
+MISSPELLED = "a name in the brackets is misspelled, or belongs into other brackets: compare it with the text"
+A_TYPE_FIRST = "the first argument of mapped_column is a type of the database; a default stands behind its name"
+NO_MODEL = [
+    ("got True", A_TYPE_FIRST),
+    ("got False", A_TYPE_FIRST),
+    (
+        "__table_args__ value must be a tuple",
+        "round brackets alone make no tuple, the comma does: put one behind the last argument of __table_args__",
+    ),
+    ("Invalid cascade option(s)", "a word in cascade is misspelled: compare them with the text, letter by letter"),
+    ("got 'ondelete'", "ondelete is an option of the foreign key: it stands inside the brackets of ForeignKey"),
+    ("Additional arguments should be named", MISSPELLED),
+    ("Unknown arguments", MISSPELLED),
+    ("unexpected keyword argument", MISSPELLED),
+]
+
+
+def imported(load, name):
+    """Import a module of models; what stops SQLAlchemy before there is a table is a wrong answer, and named."""
+    try:
+        load(name)
+    except (SQLAlchemyError, TypeError) as error:
+        expect.known(
+            error,
+            NO_MODEL,
+            did=f"import app.{name}",
+            expected="a class with its columns",
+            why="the app could not start: each of its modules needs the tables",
+        )
+
+
 @exercise("3.3")
 class TestUsers:
+    @pytest.fixture(autouse=True)
+    def user_is_a_class(self, load):
+        """Name what stops the learner's class before there is a table."""
+        imported(load, "users.models")
+
     async def test_stored_and_read(self, load, db):
         """A user is stored and read back, active and with the role user by default"""
         db.add(person(load, leave=("is_active",), full_name="Ada Lovelace"))
@@ -610,21 +762,28 @@ class TestUsers:
         await saved(db, load("users.models").User, "store a user without full_name")
 
     async def test_required(self, load, db):
-        """The database refuses a user without e-mail address, user name or password hash"""
+        """The database refuses a user without e-mail address, user name or password hash, or neither active nor not"""
         user = load("users.models").User
-        for name in ("email", "username", "hashed_password"):
+        names = ("email", "username", "hashed_password", "is_active")
+        for name in names:
             column_of(user, name)
         now = datetime.now(UTC)
         full = {"email": "a@x.example", "username": "ada", "hashed_password": "!", "created_at": now, "updated_at": now}
-        for name in ("email", "username", "hashed_password"):
+        for name in names:
             await refused(
                 db,
                 user,
                 full | {name: None},
                 f"INSERT a user whose {name} is NULL",
                 why="nobody could log in to such an account, and code that reads it would fail",
-                hint=f"write `{name}: Mapped[str]`, without None",
+                hint=f"the annotation of {name} has no None",
             )
+
+    async def test_what_two_may_share(self, load, db):
+        """Two users may have the same full name, and the same hash"""
+        user = load("users.models").User
+        db.add_all([person(load, name, full_name="Ada Lovelace") for name in ("ada", "eve")])
+        await saved(db, user, "store two users with the same full name and hash")
 
     async def test_unique_in_any_case(self, load, db):
         """b@x and B@x are one address, b and B are one user name: the second is refused by the database"""
@@ -712,27 +871,12 @@ async def stored_owner(load, db, **columns):
     return owner
 
 
-NO_TUPLE = (
-    "__table_args__ value must be a tuple",
-    "round brackets alone make no tuple, the comma does: put one behind the last argument of __table_args__",
-)
-
-
 @exercise("3.4")
 class TestItems:
     @pytest.fixture(autouse=True)
     def item_is_a_class(self, load):
         """Name what stops the learner's class before there is a table."""
-        try:
-            load("items.models")
-        except ArgumentError as error:
-            expect.known(
-                error,
-                [NO_TUPLE],
-                did="import app.items.models",
-                expected="a tuple with one Index",
-                why="the app could not start: each of its modules needs the tables",
-            )
+        imported(load, "items.models")
 
     async def test_stored_and_read(self, load, db):
         """An item is stored and read back, its price as an exact Decimal"""
@@ -761,6 +905,15 @@ class TestItems:
         """The price has ten digits, two of them behind the point"""
         item = load("items.models").Item
         kind = column_of(item, "price").type
+        expect.that(
+            isinstance(kind, Numeric) and not isinstance(kind, Float),
+            did="the type of items.price",
+            got=expect.with_article(type(kind).__name__),
+            expected="a Numeric",
+            why="a Float counts in binary fractions: a sum of prices would be wrong by a cent",
+            hint="the table names the type for money, with its two numbers",
+            at=item,
+        )
         expect.equal(
             (getattr(kind, "precision", None), getattr(kind, "scale", None), getattr(kind, "asdecimal", None)),
             (10, 2, True),
@@ -804,6 +957,12 @@ class TestItems:
                 why="an item without it cannot be shown, sold or found by its owner",
                 hint=f"the annotation of {name} has no None",
             )
+
+    async def test_what_two_may_share(self, load, db):
+        """Two items of one owner may be alike, and made in the same moment"""
+        owner, now = await stored_owner(load, db), datetime.now(UTC)
+        db.add_all([thing(load, owner_id=owner.id, created_at=now) for _ in range(2)])
+        await saved(db, load("items.models").Item, "store two items of one owner that are alike")
 
     def test_index(self, load):
         """One index covers owner_id and then created_at"""
@@ -893,19 +1052,57 @@ async def pragma(connection):
     return await connection.scalar(text("PRAGMA foreign_keys"))
 
 
+def hint_on_pragma(enable):
+    """Return what to look at: does the function do its work, when somebody calls it?"""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        try:
+            enable(connection, None)
+        except sqlite3.Error as error:
+            return f"SQLite says of the statement: {error}"
+        on = connection.execute("PRAGMA foreign_keys").fetchone()[0]
+    if on:
+        return "enable_foreign_keys works, but nobody calls it: let the engine's event do that"
+    return "the statement changes nothing: SQLite ignores a PRAGMA that it does not know, so mind the spelling"
+
+
 @exercise("3.5")
 class TestForeignKeys:
+    @pytest.fixture(autouse=True)
+    async def listens(self, load):
+        """Name what stops the learner's engine before there is a connection."""
+        await made_engine(load).dispose()
+
     async def test_unknown_owner(self, load, db):
         """An item of an owner who does not exist is refused"""
         db.add(thing(load, owner_id=999))
+        enable = load("db.session").enable_foreign_keys
         with expect.raising(
             IntegrityError,
             did="store an item with owner_id=999",
             why="the item would belong to nobody, and PostgreSQL would refuse what your tests accepted",
-            hint='"PRAGMA foreign_keys=ON", executed for each new connection; mind the spelling',
-            at=load("db.session").make_engine,
+            hint="the listener is an ordinary function, `def` without `async`: nobody awaits it"
+            if inspect.iscoroutinefunction(enable)
+            else hint_on_pragma(enable),
+            at=enable,
         ):
             await db.flush()
+
+    async def test_not_for_postgresql(self, load):
+        """An engine of PostgreSQL hears of nothing new: it always checks"""
+        url = "postgresql+asyncpg://ada:secret@127.0.0.1/app"
+        mine, plain = made_engine(load, url), create_async_engine(url)
+        found = [len(list(engine.sync_engine.pool.dispatch.connect)) for engine in (mine, plain)]
+        for engine in (mine, plain):
+            await engine.dispose()
+        expect.that(
+            found[0] == found[1],
+            did='make_engine("postgresql+asyncpg://…"): the listeners for "connect"',
+            got="one more than an engine has by itself",
+            expected="none of yours",
+            why="PostgreSQL knows no PRAGMA: each new connection would fail, and with it the request",
+            hint="listen on the engine of SQLite only, where the text says",
+            at=load("db.session").make_engine,
+        )
 
     async def test_every_connection(self, load, tmp_path):
         """Foreign keys are checked on every connection of the pool"""
@@ -979,8 +1176,14 @@ class TestForeignKeys:
             def cursor(self):
                 return Cursor()
 
+            def execute(self, statement, *_):  # the driver's shortcut: the cursor is its own
+                executed.append(statement)
+                closed.append(True)
+                return SimpleNamespace(close=lambda: None)
+
         enable = load("db.session").enable_foreign_keys
-        enable(Connection(), None)
+        if inspect.iscoroutine(made := enable(Connection(), None)):
+            made.close()
         expect.that(
             len(executed) == 1 and len(closed) == 1,
             did="enable_foreign_keys(connection, record)",
@@ -1003,8 +1206,26 @@ async def ada_with_items(load, db, count=2):
     return load("users.models").User, load("items.models").Item
 
 
+def hint_on_cascade(user):
+    """Return what the cascade of user.items lacks, or that something else is at fault."""
+    cascade = inspect_mapper(user).relationships["items"].cascade
+    if not cascade.delete and cascade.delete_orphan:
+        return '"delete-orphan" speaks of what is taken out of the list only: what goes with the user is in "all"'
+    if not cascade.delete:
+        return "the session tries to keep the items without an owner: tell it by cascade that they belong to their user"
+    if not cascade.delete_orphan:
+        return 'cascade="all, delete-orphan": "all" alone does not delete what is taken out of the list'
+    return "the cascade is there; keep the foreign key of 3.4 with its ondelete, and back_populates"
+
+
 @exercise("3.6")
 class TestRelationship:
+    @pytest.fixture(autouse=True)
+    def user_is_a_class(self, load):
+        """Name what stops the learner's class before there is a relationship."""
+        imported(load, "items.models")
+        imported(load, "users.models")
+
     async def test_forgotten_items(self, load, db, quiet):
         """Reading user.items that were not loaded raises an error that names items"""
         user, _ = await ada_with_items(load, db)
@@ -1078,7 +1299,7 @@ class TestRelationship:
             got=in_words(caught.error) if caught.error else "",
             expected="the user and the items are deleted",
             why="a user with items could never be deleted",
-            hint='the session tries to keep the items without an owner: cascade="all, delete-orphan"',
+            hint=hint_on_cascade(user),
             at=user,
         )
         sent = [one.split()[0] for one in statements]
@@ -1101,6 +1322,27 @@ class TestRelationship:
             at=user,
         )
 
+    async def test_delete_with_loaded_items(self, load, db, quiet):
+        """A user whose items are loaded is deleted with them, and nobody else's items are"""
+        user, item = await ada_with_items(load, db)
+        db.add(person(load, "eve", items=[thing(load, title="Desk")]))
+        await db.commit()
+        db.expunge_all()
+        ada = await db.scalar(select(user).where(user.username == "ada").options(selectinload(user.items)))
+        with quiet() as caught:
+            await db.delete(ada)
+            await db.commit()
+        left = [] if caught.error else list(await db.scalars(select(item.title)))
+        expect.that(
+            caught.error is None and left == ["Desk"],
+            did="load a user with the items, session.delete(user); commit",
+            got=in_words(caught.error) if caught.error else f"the items {left} are left",
+            expected="the user's items are gone, the others stay",
+            why="whether a user can be deleted would hang on what was read before",
+            hint=hint_on_cascade(user),
+            at=user,
+        )
+
     async def test_removed_item(self, load, db, quiet):
         """An item that is taken out of user.items is deleted; the others stay"""
         user, item = await ada_with_items(load, db)
@@ -1116,7 +1358,7 @@ class TestRelationship:
             got=in_words(caught.error) if caught.error else f"the items {left}",
             expected="the item is deleted, the other one stays",
             why="an item without an owner cannot be stored, so the request would be a 500",
-            hint='cascade="all, delete-orphan": "all" alone does not delete what is taken out of the list',
+            hint=hint_on_cascade(user),
             at=user,
         )
 
@@ -1298,6 +1540,57 @@ class TestBackup:
             at=backup,
         )
 
+    async def test_as_long_as_it_takes(self, load, monkeypatch):
+        """A copy that takes an hour is waited for, too"""
+        backup, seen = slow_copy(monkeypatch, load, seconds=20)
+        loop = asyncio.get_running_loop()
+        running = asyncio.ensure_future(backed_up(backup, "source", "target"))
+        while not seen["calls"] and not running.done():
+            await asyncio.sleep(0.001)
+        now = loop.time
+        monkeypatch.setattr(loop, "time", lambda: now() + 3600, raising=False)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        seen["alive"].set()
+        got = "another error"
+        try:
+            await running
+        except (TimeoutError, asyncio.CancelledError):
+            got = "it gave up, while the copy was being made"
+        except expect.Wrong:
+            raise
+        else:
+            got = "" if seen["finished"] else "it returned before copy_database was done"
+        expect.that(
+            not got,
+            did="await backup(source, target), where the copy takes an hour",
+            got=got,
+            expected="it returns the target when the copy is complete",
+            why="a large database could never be copied",
+            hint="wait for the thread without a limit of time: the text names none",
+            at=backup,
+        )
+
+    async def test_every_error(self, load, monkeypatch):
+        """Whatever goes wrong in the copy is raised, a full disk too"""
+        backup, module = load("db.backup").backup, importlib.import_module("app.db.backup")
+        for error in (sqlite3.OperationalError("database or disk is full"), PermissionError("no access")):
+
+            def copy(source, target, error=error):
+                raise error
+
+            copy.__qualname__ = "copy_database"
+            monkeypatch.setattr(module, "copy_database", copy)
+            name = expect.with_article(type(error).__name__)
+            with expect.raising(
+                type(error),
+                did=f"await backup(source, target), while copy_database raises {name}",
+                why="everybody would believe that there is a backup",
+                hint="await the thread, and catch nothing: its error comes back to you",
+                at=backup,
+            ):
+                await backed_up(backup, "source", "target")
+
     async def test_errors(self, load, tmp_path):
         """An error of the copy reaches the caller"""
         backup = load("db.backup").backup
@@ -1387,6 +1680,18 @@ async def users_in(factory, lifespan):
         ) from None
 
 
+def noting(app, becomes_ready):
+    """Call a function whenever app.state.ready becomes True, before it does."""
+
+    class State(type(app.state)):
+        def __setattr__(self, name, value):
+            if name == "ready" and value is True:
+                becomes_ready()
+            super().__setattr__(name, value)
+
+    object.__setattr__(app.state, "__class__", State)
+
+
 @exercise("3.8")
 class TestLifespan:
     async def test_open_while_it_serves(self, load):
@@ -1419,10 +1724,10 @@ class TestLifespan:
         )
 
     async def test_closed_at_the_end(self, load, tmp_path):
-        """The database is closed when the app stops, also after an error"""
+        """The database is closed and the app not ready when it stops, also after an error, which comes out"""
         lifespan = load("main").lifespan
         for ending in ("a normal stop", "an error"):
-            app = new_app(load, f"sqlite:///{tmp_path}/app.db")
+            app, raised = new_app(load, f"sqlite:///{tmp_path}/app.db"), False
             try:
                 async with started(app, lifespan):
                     factory = factory_of(app, lifespan)
@@ -1430,7 +1735,24 @@ class TestLifespan:
                     if ending == "an error":
                         raise ZeroDivisionError
             except ZeroDivisionError:
-                pass
+                raised = True
+            expect.equal(
+                app.state.ready,
+                False,
+                did=f"{ending}, then app.state.ready",
+                why="requests would be sent to an app that is gone",
+                hint="`finally` runs after an error, too: keep the old lines, one step further in",
+                at=lifespan,
+            )
+            expect.that(
+                raised is (ending == "an error"),
+                did=f"{ending} while the app serves",
+                got="the error is swallowed",
+                expected="it comes out of the lifespan",
+                why="the server would take the crash for a good end",
+                hint="catch nothing in lifespan: `finally` is enough",
+                at=lifespan,
+            )
             engine = factory.kw["bind"]
             left = engine.pool.checkedin()
             await engine.dispose()
@@ -1459,18 +1781,37 @@ class TestLifespan:
             at=lifespan,
         )
 
+    async def test_ready_last(self, load):
+        """When the app becomes ready, its session factory is there; when it starts again, a new one"""
+        lifespan, app, seen = load("main").lifespan, new_app(load), []
+        noting(app, lambda: seen.append(isinstance(getattr(app.state, "session_factory", None), async_sessionmaker)))
+        async with started(app, lifespan):
+            first = factory_of(app, lifespan)
+        expect.that(
+            all(seen) and bool(seen),
+            did="start the app: app.state.session_factory at the moment when app.state.ready becomes True",
+            got="there is none yet",
+            expected="the session factory",
+            why="a request of this moment would be answered with a 500",
+            hint="first the session factory, then ready: in the order of the text",
+            at=lifespan,
+        )
+        async with started(app, lifespan):
+            expect.that(
+                factory_of(app, lifespan) is not first and await users_in(factory_of(app, lifespan), lifespan) == 0,
+                did="start the same app a second time, app.state.session_factory",
+                got="that of the first time",
+                expected="a new one, on an open database",
+                why="the database of the first time is closed",
+                hint="keep nothing outside: each start stores what its own block gives behind `as`",
+                at=lifespan,
+            )
+
     async def test_not_ready_without_database(self, load):
         """An app whose database cannot be opened is never ready"""
         app, lifespan = new_app(load, "sqlite:////no/such/folder/app.db"), load("main").lifespan
         seen = []
-
-        class State(type(app.state)):
-            def __setattr__(self, name, value):
-                if name == "ready":
-                    seen.append(value)
-                super().__setattr__(name, value)
-
-        object.__setattr__(app.state, "__class__", State)
+        noting(app, lambda: seen.append(True))
         try:
             async with app.router.lifespan_context(app):
                 seen.append("started")

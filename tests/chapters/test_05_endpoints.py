@@ -2,14 +2,18 @@
 
 import asyncio
 import inspect
+import random
+import sys
 from contextlib import contextmanager
 from types import MethodType
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 from fastapi import FastAPI, HTTPException
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, event, select
 from sqlalchemy.ext.asyncio import async_sessionmaker
+from sqlalchemy.orm import Session
 
 from workbook import expect
 from workbook.checks import exercise
@@ -26,6 +30,7 @@ async def add_users(load, api, *usernames, **columns):
     model = load("users.models").User
     values = {"hashed_password": HASH} | columns
     users = [model(email=f"{name}@example.com", username=name, **values) for name in usernames]
+    api.watched.alone = False
     async with api.sessions.begin() as session:
         for user in users:
             session.add(user)
@@ -39,9 +44,25 @@ async def stored(load, api, user_id):
         return await session.get(load("users.models").User, user_id)
 
 
+@contextmanager
+def surely():
+    """Keep the hint of a wrong answer in the block, also where an exception is behind it: it is about that one."""
+    try:
+        yield
+    except expect.Wrong as error:
+        error.sure = True
+        raise
+
+
 def shown(answer):
     """Return an answer in one line; a 500 with the exception behind it."""
     return answer.extensions["workbook.exchange"].answer_line
+
+
+def part_of(load, module, name):
+    """Return a function of the learner's, for `at=`; None where it has another name."""
+    load(module)
+    return getattr(sys.modules[f"app.{module}"], name, None)
 
 
 async def names_on(api, query, prefix="", **reason):
@@ -54,9 +75,12 @@ async def names_on(api, query, prefix="", **reason):
         shape,
         got=f"the body {expect.shown(rows)}",
         expected="a list of users",
-        why="clients read the body as a list",
-        hint="return the list of users, with response_model=list[UserPublic]",
         response=answer,
+        **reason
+        | {
+            "why": "clients read the body as a list",
+            "hint": "return the list of users, with response_model=list[UserPublic]",
+        },
     )
     return [row["username"] for row in rows if row["username"].startswith(prefix)]
 
@@ -67,11 +91,11 @@ def blames(answer, field, **reason):
     body = expect.body(answer, **reason)
     errors = (body.get("errors") or body.get("detail")) if isinstance(body, dict) else None
     errors = errors if isinstance(errors, list) else []
-    blamed = {error["loc"][-1] for error in errors if isinstance(error, dict) and error.get("loc")}
+    blamed = {str(part) for error in errors if isinstance(error, dict) for part in list(error.get("loc") or ())[1:]}
     expect.that(
         field in blamed,
-        got=f"the 422 names {sorted(map(str, blamed)) or 'no field'}",
-        expected=f"an entry whose loc ends with {field}",
+        got=f"the 422 names {', '.join(sorted(blamed)) or 'no field'}",
+        expected=f"an entry whose loc names {field}",
         response=answer,
         **reason,
     )
@@ -95,10 +119,29 @@ async def demo_with_session(load, sessions, connect):
     def new_user():
         return user_class(email="ada@example.com", username="ada", hashed_password="!")
 
+    @demo.post("/idle")
+    async def idle(session: dependency) -> dict[str, bool]:
+        return {"same": bool(made) and session is made[-1]}
+
     @demo.post("/save")
-    async def save(session: dependency) -> dict[str, bool]:
+    async def save(session: dependency) -> None:
         session.add(new_user())
-        return {"same": session is made[-1]}
+
+    @demo.get("/flush")
+    async def flush(session: dependency) -> None:
+        session.add(new_user())
+        await session.flush()
+
+    @demo.patch("/change")
+    async def change(session: dependency) -> None:
+        user = await session.scalar(select(user_class))
+        user.full_name = "Ada Lovelace"
+        await session.flush()
+
+    @demo.delete("/delete")
+    async def delete(session: dependency) -> None:
+        await session.delete(await session.scalar(select(user_class)))
+        await session.flush()
 
     @demo.post("/refuse")
     async def refuse(session: dependency) -> None:
@@ -106,19 +149,41 @@ async def demo_with_session(load, sessions, connect):
         await session.flush()
         raise HTTPException(418, "no")
 
+    @demo.post("/fall")
+    async def fall(session: dependency) -> None:
+        session.add(new_user())
+        await session.flush()
+        raise RuntimeError("somebody fell over the cable")
+
     return demo, made
 
 
-async def saved_users(load, sessions):
-    """Count the users that another session sees; do not wait for a connection that is never given back."""
+async def saved_names(load, sessions):
+    """Return the full names of the users that another session sees; wait for no connection that is never given back."""
     user_class = load("users.models").User
     async with asyncio.timeout(2), sessions() as session:
-        return await session.scalar(select(func.count()).select_from(user_class))
+        return list(await session.scalars(select(user_class.full_name)))
 
 
-def hint_on(get_session, hint):
-    """Return the hint for a get_session that yields; for one that returns, the first thing to change."""
-    return "`yield session`, not `return`" if inspect.iscoroutinefunction(get_session) else hint
+def hint_on(get_session, hint, made=(None,)):
+    """Return the hint for a get_session that yields, from the app's factory; otherwise the first thing to change."""
+    if inspect.iscoroutinefunction(get_session):
+        return "`yield session`, not `return`"
+    return hint if made else "take the factory from request.app.state at each call, and keep nothing in the module"
+
+
+@contextmanager
+def full_disk():
+    """Let every commit of the app fail."""
+
+    def fail(_session):
+        raise OSError("no space left on device")
+
+    event.listen(Session, "before_commit", fail)
+    try:
+        yield
+    finally:
+        event.remove(Session, "before_commit", fail)
 
 
 def is_over(session):
@@ -129,19 +194,20 @@ def is_over(session):
 @exercise("5.1")
 class TestSession:
     async def test_a_session_comes_from_the_factory(self, load, sessions, connect):
-        """A route with SessionDep gets a session made by app.state.session_factory"""
-        demo, _made = await demo_with_session(load, sessions, connect)
-        reason = {
-            "why": "without a session no route can reach the database",
-            "hint": hint_on(
-                load("db.session").get_session, "open `session_factory()` in an `async with` and yield the session"
-            ),
-            "at": load("db.session").get_session,
-        }
-        async with connect(demo) as client:
-            answer = await client.post("/save")
-        expect.status(answer, 200, **reason)
-        expect.json(answer, {"same": True}, **reason)
+        """A route with SessionDep gets a session made by app.state.session_factory, the one of its own app"""
+        get_session = load("db.session").get_session
+        for _ in "two apps":
+            demo, made = await demo_with_session(load, sessions, connect)
+            async with connect(demo) as client:
+                answer = await client.post("/idle")
+            hint = "open `session_factory()` in an `async with` and yield the session"
+            reason = {
+                "why": "without a session of this app's database no route can do its work",
+                "hint": hint_on(get_session, hint, made),
+                "at": get_session,
+            }
+            expect.status(answer, 200, **reason)
+            expect.json(answer, {"same": True}, **reason)
 
     async def test_what_a_route_writes_is_saved(self, load, sessions, connect):
         """What a route adds is committed when the route has returned"""
@@ -149,43 +215,71 @@ class TestSession:
         async with connect(demo) as client:
             await client.post("/save")
         over = all(map(is_over, made))
-        count = await saved_users(load, sessions) if over else 0
+        names = await saved_names(load, sessions) if over else []
         expect.equal(
-            count,
+            len(names),
             1,
             did="the users in the table after a request that added one",
             why="the client hears that it worked, and the row is gone",
-            hint=hint_on(load("db.session").get_session, "commit below the yield, and await it"),
+            hint=hint_on(load("db.session").get_session, "commit below the yield, and await it", made),
             at=load("db.session").get_session,
         )
 
-    async def test_an_error_saves_nothing(self, load, sessions, connect):
-        """After an exception in the route nothing of the request is saved"""
+    async def test_whatever_a_route_writes_is_saved(self, load, sessions, connect):
+        """What a route has flushed is committed too: a new row, a change, a deletion"""
         demo, made = await demo_with_session(load, sessions, connect)
-        async with connect(demo, raise_app_exceptions=False) as client:
-            await client.post("/refuse")
-        over = all(map(is_over, made))
-        expect.equal(
-            await saved_users(load, sessions) if over else 0,
-            0,
-            did="the users in the table after a request that added one and then raised",
-            why="half of a failed request would stay in the database",
-            hint="commit below the yield, not in a `finally`: the exception must skip it",
-            at=load("db.session").get_session,
-        )
+        async with connect(demo) as client:
+            for method, path, left in (
+                ("GET", "/flush", [None]),
+                ("PATCH", "/change", ["Ada Lovelace"]),
+                ("DELETE", "/delete", []),
+            ):
+                await client.request(method, path)
+                over = all(map(is_over, made))
+                expect.equal(
+                    await saved_names(load, sessions) if over else "(the session is still open)",
+                    left,
+                    did=f"the full names in the table after {method} {path}, a route that ends with `session.flush()`",
+                    why="the client hears that it worked, and the change is gone",
+                    hint=hint_on(
+                        load("db.session").get_session,
+                        "ask nothing before the commit: not the method, and not the session, which has forgotten its "
+                        "changes after a flush",
+                        made,
+                    ),
+                    at=load("db.session").get_session,
+                )
+
+    async def test_an_error_saves_nothing(self, load, sessions, connect):
+        """After an exception in the route, of any kind, nothing of the request is saved"""
+        for path in ("/refuse", "/fall"):
+            demo, made = await demo_with_session(load, sessions, connect)
+            async with connect(demo, raise_app_exceptions=False) as client:
+                await client.post(path)
+            if not all(map(is_over, made)):  # the next check says it; another request would wait for the connection
+                return
+            expect.equal(
+                len(await saved_names(load, sessions)),
+                0,
+                did=f"the users in the table after POST {path}, a route that added one and then raised",
+                why="half of a failed request would stay in the database",
+                hint="commit below the yield, not in a `finally` or an `except`: the exception must skip it",
+                at=load("db.session").get_session,
+            )
 
     async def test_the_error_goes_on(self, load, sessions, connect):
         """An exception of the route still reaches the client as its own answer"""
         demo, _made = await demo_with_session(load, sessions, connect)
         async with connect(demo, raise_app_exceptions=False) as client:
             answer = await client.post("/refuse")
-        expect.status(
-            answer,
-            418,
-            why="the client would get a 500 in place of the reason",
-            hint="catch nothing around the yield, or end the `except` with `raise`",
-            at=load("db.session").get_session,
-        )
+        with surely():
+            expect.status(
+                answer,
+                418,
+                why="the client would get a 500 in place of the reason",
+                hint="catch nothing around the yield, or end the `except` with `raise`",
+                at=load("db.session").get_session,
+            )
 
     async def test_the_session_is_closed(self, load, sessions, connect):
         """The session gives its connection back, after a success and after an error"""
@@ -196,12 +290,13 @@ class TestSession:
             expect.that(
                 bool(made) and all(map(is_over, made)),
                 did=f"POST {path}, then a look at its session",
-                got="the session is still in a transaction, or there was none",
+                got="the session is still in a transaction" if made else "the app's factory has made no session",
                 expected="the session is closed",
                 why="each such request keeps a connection; after a few of them the pool is empty and everybody waits",
                 hint=hint_on(
                     load("db.session").get_session,
                     "open the session with `async with`, so that it is closed however the route ends",
+                    made,
                 ),
                 at=load("db.session").get_session,
             )
@@ -210,8 +305,8 @@ class TestSession:
         """Two requests get two sessions"""
         demo, made = await demo_with_session(load, sessions, connect)
         async with connect(demo, raise_app_exceptions=False) as client:
-            await client.post("/refuse")
-            await client.post("/refuse")
+            await client.post("/idle")
+            await client.post("/idle")
         expect.equal(
             len(made),
             2,
@@ -221,50 +316,102 @@ class TestSession:
             at=load("db.session").get_session,
         )
 
+    async def test_a_failed_commit_is_heard(self, load, sessions, connect):
+        """A commit that fails is not kept secret: its exception goes on"""
+        demo, made = await demo_with_session(load, sessions, connect)
+        async with connect(demo) as client:
+            try:
+                with full_disk():
+                    await client.post("/save")
+                heard = False
+            except OSError:
+                heard = True
+        expect.that(
+            heard,
+            did="POST /save, when the commit raises an OSError: no space left on device",
+            got="no exception",
+            expected="the OSError",
+            why="rows would be lost, and neither the client nor you would ever hear of it",
+            hint=hint_on(load("db.session").get_session, "let the exception of the commit rise: catch nothing", made),
+            at=load("db.session").get_session,
+        )
+
 
 # ---------------------------------------------------------------------------------------------------------------- 5.2
 
 
+WHERE_TO_CREATE = {
+    404: 'the path in the decorator is "": the prefix says /users already',
+    405: 'no POST under this path: the decorator is `router.post`, and its path is ""',
+    422: "the route refuses good data: which parameters does it have, and of which type?",
+}
+
+
+def route_to_create(load):
+    """Return the learner's create_user, for `at=`."""
+    return part_of(load, "users.router", "create_user")
+
+
+async def sign_up(load, api, body=None):
+    """Send a POST; an address without a route is a wrong answer, and the same one in each criterion."""
+    answer = await api.post(USERS, json=ADA if body is None else body)
+    if answer.status_code in (404, 405):
+        expect.status(
+            answer,
+            201,
+            why="no request would reach your route",
+            hint=WHERE_TO_CREATE[answer.status_code],
+            at=route_to_create(load),
+        )
+    return answer
+
+
 @exercise("5.2")
 class TestCreate:
-    async def test_created(self, api):
+    async def test_created(self, load, api):
         """POST /api/v1/users answers 201"""
-        answer = await api.post(USERS, json=ADA)
+        answer = await sign_up(load, api)
         expect.status(
             answer,
             201,
             why="a client reads 201 as: there is something new; 200 says that there was nothing to make",
-            hint='the path is "" (the prefix says /users), and the decorator takes status_code=status.HTTP_201_CREATED',
+            hint=WHERE_TO_CREATE.get(answer.status_code, "the status of success stands in the decorator: status_code="),
+            at=route_to_create(load),
         )
 
-    async def test_the_public_fields(self, api):
-        """The answer has the eight public fields of the new user"""
+    async def test_the_public_fields(self, load, api):
+        """The answer has the eight public fields of the new user, also those that are null"""
         reason = {
-            "why": "the client would not know the id of what it has created",
+            "why": "the client would not find what it looks for: the id, or a name that may be empty",
             "hint": "response_model=UserPublic, and return what the service returns",
+            "at": route_to_create(load),
         }
-        answer = await api.post(USERS, json=ADA | {"full_name": "Ada Lovelace"})
-        expect.that(answer.is_success is True, got=shown(answer), expected="success", response=answer, **reason)
-        body = expect.body(answer, **reason)
-        body = body if isinstance(body, dict) else {}
-        missing = [name for name in PUBLIC if name not in body]
-        expect.that(
-            not missing,
-            got=f"the answer lacks {', '.join(missing)}",
-            expected=f"the fields {', '.join(PUBLIC)}",
-            response=answer,
-            **reason,
-        )
+        no_name = {"email": "bob@example.com", "username": "bob", "password": "Correct horse"}
+        for data in (no_name, ADA | {"full_name": "Ada Lovelace"}):
+            answer = await sign_up(load, api, data)
+            expect.that(answer.is_success is True, got=shown(answer), expected="success", response=answer, **reason)
+            body = expect.body(answer, **reason)
+            body = body if isinstance(body, dict) else {}
+            missing = [name for name in PUBLIC if name not in body]
+            hint = "let every field go out: a field that is null is `null` in the answer, and not left out"
+            expect.that(
+                not missing,
+                got=f"the answer lacks {', '.join(missing)}",
+                expected=f"the fields {', '.join(PUBLIC)}",
+                response=answer,
+                **reason | ({"hint": hint} if missing == ["full_name"] else {}),
+            )
         wanted = {"email": "ada@example.com", "username": "ada", "full_name": "Ada Lovelace", "role": "user"}
         expect.equal(
             {name: body[name] for name in wanted}, wanted, did=f"POST {USERS}, some fields of the answer", **reason
         )
 
-    async def test_no_hash(self, api):
+    async def test_no_hash(self, load, api):
         """Neither a password nor a hash is in the answer"""
-        answer = await api.post(USERS, json=ADA)
-        expect.that(answer.is_success is True, got=shown(answer), expected="success", response=answer)
-        body = expect.body(answer)
+        answer = await sign_up(load, api)
+        at = route_to_create(load)
+        expect.that(answer.is_success is True, got=shown(answer), expected="success", response=answer, at=at)
+        body = expect.body(answer, at=at)
         found = sorted(name for name in body if "password" in name) if isinstance(body, dict) else []
         expect.that(
             not found and "Correct horse" not in answer.text,
@@ -273,6 +420,7 @@ class TestCreate:
             why="who has the hash can guess the password at home, as often as the graphics card allows",
             hint="response_model=UserPublic lets only listed fields through",
             response=answer,
+            at=at,
         )
 
     async def test_stored(self, load, api):
@@ -281,7 +429,7 @@ class TestCreate:
             "why": "the client hears that the user exists, and the user is not there or cannot be trusted",
             "hint": "hand the data to service.create and await it: the service makes the hash and stores the row",
         }
-        answer = await api.post(USERS, json=ADA)
+        answer = await sign_up(load, api)
         user_class = load("users.models").User
         async with api.sessions() as session:
             row = await session.scalar(select(user_class).where(user_class.username == "ada"))
@@ -290,56 +438,73 @@ class TestCreate:
             got="no such row" if row is None else "the password itself is stored",
             expected="a row with a hash",
             response=answer,
+            at=route_to_create(load),
             **reason,
         )
 
-    async def test_a_bad_request(self, api):
-        """A password of three characters is refused with 422"""
-        answer = await api.post(USERS, json=ADA | {"password": "Abc"})
-        blames(
-            answer,
-            "password",
-            why="a rule that the route does not ask for protects nobody",
-            hint="the parameter `data` has the type UserCreate",
-        )
+    async def test_a_bad_request(self, load, api):
+        """A password of three characters is refused with 422, and so is a request without a body"""
+        reason = {
+            "why": "a rule that the route does not ask for protects nobody",
+            "hint": "the parameter `data` has the type UserCreate, and no default",
+            "at": route_to_create(load),
+        }
+        blames(await sign_up(load, api, ADA | {"password": "Abc"}), "password", **reason)
+        expect.status(await api.post(USERS), 422, **reason)
 
-    async def test_no_role(self, api):
+    async def test_no_role(self, load, api):
         """A role that the client sends has no effect"""
-        answer = await api.post(USERS, json=ADA | {"role": "admin", "is_active": False, "id": 77})
-        expect.that(answer.is_success is True, got=shown(answer), expected="success", response=answer)
-        body = expect.body(answer)
+        answer = await sign_up(load, api, ADA | {"role": "admin", "is_active": False, "id": 77})
+        at = route_to_create(load)
+        expect.that(answer.is_success is True, got=shown(answer), expected="success", response=answer, at=at)
+        body = expect.body(answer, at=at)
         expect.equal(
             (body.get("role"), body.get("is_active")) if isinstance(body, dict) else None,
             ("user", True),
             did=f'POST {USERS} with "role": "admin", "is_active": false',
             why="a client could give itself rights that nobody granted",
             hint="take a UserCreate, which has no such fields",
+            at=at,
         )
 
-    async def test_the_service_does_the_work(self, load, api):
+    async def test_the_service_does_the_work(self, load, api, monkeypatch):
         """The route asks the service, and answers with what the service returns"""
         row = load("users.models").User(id=4711, email="x@example.com", username="from-the-service")
         row.hashed_password, row.role, row.is_active = HASH, load("users.schemas").Role.USER, True
         row.created_at = row.updated_at = load("db.base").utc_now()
         asked = []
 
-        class Service:
-            async def create(self, data):
-                asked.append(data)
-                return row
+        async def create(_service, data):
+            asked.append(data)
+            return row
 
-        api.app.dependency_overrides[load("users.dependencies").get_user_service] = Service
-        answer = await api.post(USERS, json=ADA)
+        monkeypatch.setattr(load("users.service").UserService, "create", create)
+        answer = await sign_up(load, api)
         body = expect.body(answer) if answer.is_success else shown(answer)
         expect.that(
             len(asked) == 1 and isinstance(body, dict) and body.get("username") == "from-the-service",
-            did=f"POST {USERS}, with another service in place of UserService",
-            got="the service was not asked" if not asked else f"the body {expect.shown(body)}",
-            expected="what the service returned",
+            did=f"POST {USERS}, with another method in place of UserService.create",
+            got="UserService.create was not called" if not asked else f"the body {expect.shown(body)}",
+            expected="what UserService.create returned",
             why="a rule that stands in a route holds for this route only: a script or a second route would not know it",
             hint="leave hash and query to the service: the route awaits service.create, and returns its result",
             response=answer,
+            at=route_to_create(load),
         )
+
+    async def test_the_work_of_others(self, load, api, endings, broken_database):
+        """The route commits nothing, and a fault of the database stays a 500"""
+        at = route_to_create(load)
+        endings.clear()
+        await sign_up(load, api)
+        endings.none(
+            did=f"POST {USERS}",
+            at=at,
+            hint="take the commit out: get_session commits when the route has returned",
+        )
+        with broken_database(api, "insert") as broken:
+            answer = await sign_up(load, api, ADA | {"username": "bob", "email": "bob@example.com"})
+            broken.is_500(answer, at=at, hint="catch nothing here: the route has no answer to a fault of the database")
 
 
 # ---------------------------------------------------------------------------------------------------------------- 5.3
@@ -359,6 +524,7 @@ class TestReadOne:
         reason = {
             "why": "the client could not see a user who is there",
             "hint": "end valid_user_id with `return user`: what it returns is what the route gets",
+            "at": load("users.dependencies").valid_user_id,
         }
         answer = await api.get(f"{USERS}/{user_id}")
         possible(answer, 200, **reason)
@@ -370,7 +536,7 @@ class TestReadOne:
         """A user who is not there is a 404 with a text"""
         reason = {
             "why": "a 500 says that the server is broken, and an empty 200 says that all is well",
-            "hint": "if the service returns None: raise HTTPException(status.HTTP_404_NOT_FOUND, ...)",
+            "hint": "None from the service means that nobody is there: end the request with an exception",
             "at": load("users.dependencies").valid_user_id,
         }
         for user_id in (987_654, MAX_ID):
@@ -394,21 +560,53 @@ class TestReadOne:
             answer,
             404,
             why="a person who left would still be shown",
-            hint="ask `service.get`: its query hides deleted users",
+            hint="ask `service.get` at each request: its query hides deleted users",
             at=load("users.dependencies").valid_user_id,
         )
 
-    async def test_impossible(self, api):
-        """An id that no row can have is a 422: 0, -1, 2147483648, 10**20, ada"""
+    async def test_switched_off(self, load, api):
+        """A user who is switched off, but not deleted, is read with 200"""
+        [user_id] = await add_users(load, api, "ada", is_active=False)
+        possible(
+            await api.get(f"{USERS}/{user_id}"),
+            200,
+            why="nobody could look at an account that is switched off, or switch it on again",
+            hint="only a missing row is a 404: ask whether the user is None, and nothing else",
+            at=load("users.dependencies").valid_user_id,
+        )
+
+    async def test_impossible(self, load, api):
+        """An id that no row can have is a 422: 0, -1, 2147483648, 10**20, and all others below 1 and above MAX_ID"""
         large = "PostgreSQL raises an error for a number that its column cannot hold: a 500 for the client"
         never = "a 404 says that there could be such a user one day, and hides the client's mistake"
-        for user_id, why in ((MAX_ID + 1, large), (10**20, large), (0, never), (-1, never), ("ada", never)):
+        beyond, below = random.randint(MAX_ID + 3, 10**12), -random.randint(3, 10**9)
+        for user_id, why in (
+            *((number, large) for number in (MAX_ID + 1, 10**20, MAX_ID + 2, 2**63, beyond)),
+            *((number, never) for number in (0, -1, -2, below, "ada")),
+        ):
             answer = await api.get(f"{USERS}/{user_id}")
             blames(
                 answer,
                 "user_id",
                 why=why,
                 hint="give UserId both bounds, with Path: the lowest id and the highest one",
+                at=load("users.dependencies").valid_user_id,
+            )
+
+    async def test_the_type_has_the_bounds(self, load, api):
+        """The bounds belong to UserId: another function with a `user_id: UserId` has them too"""
+
+        @api.app.get("/probe/{user_id}")
+        async def probe(user_id: load("users.dependencies").UserId) -> int:
+            return user_id
+
+        for user_id in (0, MAX_ID + 1):
+            blames(
+                await api.get(f"/probe/{user_id}"),
+                "user_id",
+                why="the next route that takes a user_id would have no bounds, and nobody would notice",
+                hint="put the Path into UserId itself, with Annotated, and not only at the parameter of one function",
+                at=load("users.dependencies").valid_user_id,
             )
 
     async def test_the_bounds_are_included(self, load, api):
@@ -425,6 +623,7 @@ class TestReadOne:
                 200,
                 why="the first and the last user could never be read",
                 hint="1 and MAX_ID are included: ge and le, not gt and lt",
+                at=load("users.dependencies").valid_user_id,
             )
 
     async def test_the_route_does_not_run(self, load, api):
@@ -447,12 +646,22 @@ class TestReadOne:
             response=answer,
         )
 
+    async def test_a_broken_database(self, load, api, broken_database):
+        """A fault of the database is no missing user: it stays a 500"""
+        [user_id] = await add_users(load, api, "ada")
+        with broken_database(api, "select") as broken:
+            broken.is_500(
+                await api.get(f"{USERS}/{user_id}"),
+                hint="catch nothing: `service.get` says by None that there is no such user",
+                at=load("users.dependencies").valid_user_id,
+            )
+
 
 # ---------------------------------------------------------------------------------------------------------------- 5.4
 
 
-def lost_default(answer):
-    """Return a hint when the list asks for a parameter that has a default, or None."""
+def told(answer):
+    """Return a hint for a 422 where a list should come: from the kind of error that it names; None for another one."""
     if answer.status_code != 422:
         return None
     body = expect.body(answer)
@@ -462,36 +671,47 @@ def lost_default(answer):
         if name in ("skip", "limit") and error.get("type") == "missing":
             default = {"skip": "0", "limit": "DEFAULT_LIMIT"}[name]
             return f"{name} has lost its default: Field(default={default}, ...)"
+        if name in ("skip", "limit") and error.get("type") in ("greater_than", "less_than"):
+            return "the bounds are included: ge and le, not gt and lt"
+        if name in ("skip", "limit") and error.get("type") == "int_type":
+            return f"{name} refuses every text, and a query is text: take `strict` away"
     return None
+
+
+def refuse_page(load, name, number, **reason):
+    """Expect that PageParams, which every list shares, refuses a number by itself."""
+    expect.refused(load("core.pagination").PageParams, {name: number}, field=name, **reason)
 
 
 @exercise("5.4")
 class TestBounds:
-    async def test_skip(self, api):
-        """skip=-1, skip=1000001 and skip=10**20 are refused with 422"""
+    async def test_skip(self, load, api):
+        """skip=-1, skip=1000001 and skip=10**20 are refused with 422, and every other number outside of the bounds"""
         low = "a client with a bug would get a page that it did not mean, and never notice"
         high = "to leave out so many rows, the database must first read them: anybody could keep it busy"
+        reason = {
+            "hint": "give skip its lowest and its highest number, with ge and le, as the table says",
+            "at": load("core.pagination").PageParams,
+        }
         for skip, why in ((-1, low), (1_000_001, high), (10**20, high)):
-            blames(
-                await api.get(f"{USERS}?skip={skip}"),
-                "skip",
-                why=why,
-                hint="give skip its lowest and its highest number, with ge and le, as the table says",
-            )
+            blames(await api.get(f"{USERS}?skip={skip}"), "skip", why=why, **reason)
+        for skip in (-1, -2, 1_000_001, 1_000_002, -random.randint(3, 10**9), random.randint(1_000_003, 10**12)):
+            refuse_page(load, "skip", skip, why=low if skip < 0 else high, **reason)
 
-    async def test_limit(self, api):
-        """limit=0, limit=-1, limit=101 and limit=1000000 are refused with 422"""
+    async def test_limit(self, load, api):
+        """limit=0, limit=-1, limit=101 and limit=1000000 are refused with 422, and every other number outside"""
+        few = "the client would get fewer rows than it asked for, and think that it has all"
+        none = "the client would get no row, and think that there is none"
+        reason = {
+            "hint": "give limit its lowest and its highest number, with ge and le, as the table says",
+            "at": load("core.pagination").PageParams,
+        }
         for limit in (0, -1, 101, 1_000_000):
-            blames(
-                await api.get(f"{USERS}?limit={limit}"),
-                "limit",
-                why="the client would get fewer rows than it asked for, and think that it has all"
-                if limit > 0
-                else "the client would get no row, and think that there is none",
-                hint="give limit its lowest and its highest number, with ge and le, as the table says",
-            )
+            blames(await api.get(f"{USERS}?limit={limit}"), "limit", why=few if limit > 0 else none, **reason)
+        for limit in (0, -2, 101, 102, -random.randint(3, 10**9), random.randint(103, 10**12)):
+            refuse_page(load, "limit", limit, why=few if limit > 0 else none, **reason)
 
-    async def test_the_bounds_are_allowed(self, api):
+    async def test_the_bounds_are_allowed(self, load, api):
         """skip=0, skip=1000000, limit=1 and limit=100 are accepted"""
         for query in ("skip=0", "skip=1000000", "limit=1", "limit=100"):
             answer = await api.get(f"{USERS}?{query}")
@@ -499,20 +719,23 @@ class TestBounds:
                 answer,
                 200,
                 why="a client that keeps to the documents would be refused",
-                hint=lost_default(answer) or "the bounds are included: ge and le, not gt and lt",
+                hint=told(answer) or "the bounds are included, and each field has its own: compare with the table",
+                at=load("core.pagination").PageParams,
             )
 
     async def test_defaults(self, load, api):
         """Without parameters a list begins with the first row and has at most 20"""
         await add_users(load, api, *(f"many{number}" for number in range(25)))
+        answer = await api.get(f"{USERS}?skip=0&limit=20")
         reason = {
             "why": "a client that sends no parameters expects the first page, and a short one",
-            "hint": lost_default(await api.get(USERS)) or "default=0 for skip, default=DEFAULT_LIMIT for limit",
+            "hint": told(await api.get(USERS)) or told(answer) or "default=0 for skip, default=DEFAULT_LIMIT for limit",
+            "at": load("core.pagination").PageParams,
         }
         plain = await names_on(api, "", **reason)
+        expect.equal(len(plain), 20, did=f"the number of users in GET {USERS}, of at least 25", **reason)
         first = await names_on(api, "skip=0&limit=20", **reason)
         expect.equal(plain, first, did=f"GET {USERS} against GET {USERS}?skip=0&limit=20", **reason)
-        expect.equal(len(plain), 20, did=f"the number of users in GET {USERS}, of at least 25", **reason)
 
     async def test_pages_fit_together(self, load, api):
         """Pages of two have no row twice and leave none out"""
@@ -520,21 +743,38 @@ class TestBounds:
         await add_users(load, api, *crowd)
         reason = {
             "why": "a client that reads page after page would show a user twice and another one never",
-            "hint": "hand skip and limit on unchanged; the order by id is the work of get_multi",
+            "hint": told(await api.get(f"{USERS}?skip=0&limit=2"))
+            or "hand skip and limit on unchanged; the order by id is the work of get_multi",
+            "at": load("core.pagination").PageParams,
         }
         found = []
         for skip in range(0, 10, 2):
             found += await names_on(api, f"skip={skip}&limit=2", "crowd", **reason)
         expect.equal(found, crowd, did="the users of five pages, limit=2", **reason)
 
-    async def test_no_number(self, api):
-        """limit=ten is refused with 422"""
-        blames(
-            await api.get(f"{USERS}?limit=ten"),
-            "limit",
-            why="a text is no number of rows: the query would fail with a 500",
-            hint="keep the type int",
-        )
+    async def test_no_number(self, load, api):
+        """limit=ten, limit=1.5 and skip=1.5 are refused with 422"""
+        for name, value in (("limit", "ten"), ("limit", "1.5"), ("skip", "1.5")):
+            blames(
+                await api.get(f"{USERS}?{name}={value}"),
+                name,
+                why="this is no number of rows: the query would fail with a 500, or round it silently",
+                hint="keep the type int",
+                at=load("core.pagination").PageParams,
+            )
+
+    def test_the_rest_stays(self, load):
+        """The search text q stays as it was: none by default, at most 100 characters, none that cannot be stored"""
+        params = load("core.pagination").PageParams
+        reason = {
+            "why": "a list of another kind would lose its search, or its bounds",
+            "hint": "leave q as it is given",
+        }
+        page = expect.accepted(params, {"q": "x" * 100}, **reason)
+        expect.equal(page.q, "x" * 100, did="PageParams(q=...).q", at=params, **reason)
+        expect.equal(expect.accepted(params, {}, **reason).q, None, did="PageParams().q", at=params, **reason)
+        for text in ("x" * 101, "null \x00"):
+            expect.refused(params, {"q": text}, field="q", **reason)
 
 
 # ---------------------------------------------------------------------------------------------------------------- 5.5
@@ -544,7 +784,12 @@ SORT = ("id", "-id", "email", "-email", "username", "-username", "created_at", "
 
 @exercise("5.5")
 class TestSort:
-    async def test_listed(self, load, api):
+    @pytest.fixture
+    def page(self, load):
+        """The learner's UserPage, for `at=`."""
+        return load("users.schemas").UserPage
+
+    async def test_listed(self, load, api, page):
         """Each listed field sorts upwards, and with a minus downwards"""
         crowd = ["crowdb", "crowdc", "crowda"]
         await add_users(load, api, *crowd)
@@ -557,17 +802,19 @@ class TestSort:
                     f"sort={sort}",
                     "crowd",
                     why="a documented order would be refused",
-                    hint=f'list "{sort}" in the Literal',
+                    hint=f"the value {sort} is not accepted: compare your list with the text, letter by letter",
+                    at=page,
                 ),
                 order[::-1] if sort.startswith("-") else order,
                 did=f"GET {USERS}?sort={sort}, the user names",
                 why="the client would show its users in another order than the one it asked for",
                 hint="hand the text on as it is; get_multi reads the minus",
+                at=page,
             )
 
-    async def test_secret(self, api):
+    async def test_secret(self, api, page):
         """Columns that clients never see are refused with 422: hashed_password, deleted_at"""
-        for sort in ("hashed_password", "-hashed_password", "deleted_at"):
+        for sort in ("hashed_password", "-hashed_password", "deleted_at", "-deleted_at"):
             blames(
                 await api.get(f"{USERS}?sort={sort}"),
                 "sort",
@@ -575,28 +822,47 @@ class TestSort:
                 if "password" in sort
                 else "the order tells about a column that no client may see",
                 hint="list the fields that a client may sort by; do not accept whatever the table has",
+                at=page,
             )
 
-    async def test_nonsense(self, api):
-        """What is no field is refused with 422: nonsense, --id, +id, an empty text"""
-        for sort in ("nonsense", "--id", "%2Bid", "", "id%20desc"):
+    async def test_not_listed(self, load, api, page):
+        """Every field that the text does not list is refused with 422, also one that clients see: role, updated_at"""
+        shown_to_all, columns = (
+            load("users.schemas").UserPublic.model_fields,
+            load("users.models").User.__table__.columns,
+        )
+        for name in sorted({*shown_to_all, *columns.keys()} - set(SORT)):
+            for sort in (name, f"-{name}"):
+                blames(
+                    await api.get(f"{USERS}?sort={sort}"),
+                    "sort",
+                    why="what may be seen may still be slow to sort by: each order that you offer costs an index",
+                    hint="the text lists four fields; accept these, and no other",
+                    at=page,
+                )
+
+    async def test_nonsense(self, api, page):
+        """What is no field is refused with 422: nonsense, --id, +id, ID, an empty text"""
+        for sort in ("nonsense", "--id", "+id", "", "-", "id desc", "ID", "Email", " id", "id ", "id,email", "- id"):
             blames(
-                await api.get(f"{USERS}?sort={sort}"),
+                await api.get(USERS, params={"sort": sort}),
                 "sort",
-                why="an unknown column is a KeyError: a 500 for a client's typing mistake",
-                hint="a Literal accepts its texts and nothing else",
+                why="a client's typing mistake would be a 500, or would be corrected silently",
+                hint="accept the listed texts exactly as they stand there, and nothing else",
+                at=page,
             )
 
-    async def test_default(self, load, api):
+    async def test_default(self, load, api, page):
         """Without sort the order is by id"""
         crowd = ["crowdb", "crowdc", "crowda"]
         await add_users(load, api, *crowd)
         expect.equal(
-            await names_on(api, "", "crowd", why="a client need not choose an order", hint='the default is "id"'),
+            await names_on(api, "", "crowd", why="a client need not choose", hint='the default is "id"', at=page),
             crowd,
             did=f"GET {USERS}, the user names",
             why="pages need the same order in every query",
             hint='the default is "id"',
+            at=page,
         )
 
 
@@ -642,6 +908,8 @@ def not_conditions(where):
         return "without q the list of conditions is empty, not None"
     if isinstance(where, ColumnElement | str):
         return "`where` is a list, also for one condition: put square brackets around it"
+    if isinstance(where, list) and sum(isinstance(one, ColumnElement) for one in where) > 1:
+        return "one search is one condition, and there are more: begin with a new list in each call"
     for one in where if isinstance(where, list | tuple) else ():
         if isinstance(one, list | tuple):
             return "`where` is one list: there is a second list inside it"
@@ -654,32 +922,49 @@ def not_conditions(where):
     return ""
 
 
+AT_ONCE = ("IllegalStateChangeError", "concurrent operations are not permitted", "another operation is in progress")
+
+
+def raised(got):
+    """Return what to change when the list is a 500 with this exception, or an empty text."""
+    if any(part in got for part in AT_ONCE):
+        return "one session does one thing at a time: await the first query, and then the second one"
+    if "Input should be a valid list" in got:
+        return "get_page returns the users first, then their number"
+    return ""
+
+
 @contextmanager
-def named(calls):
-    """Tell in a wrong answer which argument of the queries stands in the wrong place."""
-    calls.clear()
+def named(api):
+    """Tell in a wrong answer which argument of the queries stands in the wrong place, and where to look."""
+    api.calls.clear()
     try:
         yield
     except expect.Wrong as error:
-        turned = "Input should be a valid list" in error.got
-        hint = "get_page returns the users first, then their number" if turned else misplaced(calls)
+        hint = raised(error.got) or misplaced(api.calls)
         if hint and error.got.startswith("500"):
             error.why = "every client that asks for this list would get a 500"
-        error.hint = hint or error.hint
+        error.hint, error.sure, error.at = hint or error.hint, bool(hint), error.at or api.get_page
         raise
 
 
 async def total(api, query, expected, **reason):
     """Expect the header X-Total-Count of a list."""
-    with named(api.calls):
+    with named(api):
         answer = await api.get(f"{USERS}?{query}")
         expect.status(answer, 200, **reason)
+        found, page = answer.headers.get("X-Total-Count"), expect.body(answer, **reason)
+        sent = parse_qs(query)
+        limit = int(sent.get("limit", ["20"])[0])
+        asked = [(name, named.get("limit", 20)) for name, _positional, named in api.calls if name != "matches"]
+        if asked == [("get_multi", limit)] and "skip" not in sent and found != str(len(page)):
+            reason["hint"] = "keep no total for later: ask the database in each call"
         expect.header(answer, "X-Total-Count", str(expected), **reason)
 
 
 async def listed(api, query, expected, *, prefix="", what="", **reason):
     """Expect the user names of a list that begin with `prefix`; `what` says what else is in the table."""
-    with named(api.calls):
+    with named(api):
         found = await names_on(api, query, prefix, **reason)
         expect.equal(found, expected, did=f"GET {USERS}?{query}{what or ', the user names'}", **reason)
 
@@ -688,8 +973,9 @@ async def listed(api, query, expected, *, prefix="", what="", **reason):
 class TestTotal:
     @pytest.fixture(autouse=True)
     def calls(self, load, api, monkeypatch):
-        """Remember in `api.calls` how the service calls its queries."""
+        """Remember in `api.calls` how the service calls its queries, and in `api.get_page` the method at fault."""
         crud, api.calls = load("users.crud").user_crud, []
+        api.get_page = load("users.service").UserService.get_page
 
         def spy(name, method):
             def remember(_crud, *positional, **named):
@@ -701,6 +987,26 @@ class TestTotal:
 
         for name in ("get_multi", "count", "matches"):
             monkeypatch.setattr(crud, name, spy(name, getattr(crud, name)))
+
+    async def test_each_time_anew(self, load, api):
+        """Each request counts and searches anew: what an earlier one found or asked for has no effect"""
+        await add_users(load, api, "crowda", "crowdb", "other")
+        await total(api, "q=crowd", 2, why="the total would be wrong", hint="count with the conditions of this page")
+        await add_users(load, api, "crowdc")
+        await total(
+            api,
+            "q=crowd",
+            3,
+            why="a new user would be in no total until the server starts again",
+            hint="keep no total for later: ask the database in each call",
+        )
+        await total(
+            api,
+            "q=other",
+            1,
+            why="who searches would find only what all searches before have in common",
+            hint="begin with a new list of conditions in each call",
+        )
 
     async def test_all_pages(self, load, api):
         """X-Total-Count counts the users of all pages, not of this one"""
@@ -720,7 +1026,7 @@ class TestTotal:
             "why": "a client could not tell how many pages there are",
             "hint": "without q the list of conditions is empty",
         }
-        with named(api.calls):
+        with named(api):
             before = len(await names_on(api, "limit=100", **reason))
         await add_users(load, api, "ada", "bob", "eve")
         await total(api, "limit=1", before + 3, **reason)
@@ -740,7 +1046,13 @@ class TestTotal:
         """The search text q finds users by a part of user name, full name or e-mail address, in any case"""
         await add_users(load, api, "crowda", "crowdb")
         await add_users(load, api, "eve", full_name="Eve of the Crowd")
-        for q, found in (("crowd", ["crowda", "crowdb", "eve"]), ("CROWDB@", ["crowdb"]), ("nobody", [])):
+        await add_users(load, api, "zoe")
+        for q, found in (
+            ("crowd", ["crowda", "crowdb", "eve"]),
+            ("CROWDB@", ["crowdb"]),
+            ("z", ["zoe"]),
+            ("nobody", []),
+        ):
             await listed(
                 api,
                 f"q={q}",
@@ -809,24 +1121,41 @@ class TestTotal:
             hint="give get_multi skip, limit, sort and where",
         )
 
+    async def test_the_work_of_others(self, load, api, endings, broken_database):
+        """A list commits nothing, and when the database fails it is a 500, not an empty list"""
+        endings.clear()
+        await api.get(USERS)
+        endings.none(did=f"GET {USERS}", at=api.get_page)
+        with broken_database(api, "select") as broken:
+            broken.is_500(
+                await api.get(USERS),
+                why="the client would show that there are no users, and nobody would repair the server",
+                hint="catch nothing: get_page has no answer to a fault of the database",
+                at=api.get_page,
+            )
+
 
 # ---------------------------------------------------------------------------------------------------------------- 5.7
 
 
 @exercise("5.7")
 class TestChange:
-    async def change(self, load, api, body, **columns):
-        """Store Ada, send a PATCH; return the answer and the stored row."""
-        [user_id] = await add_users(load, api, "ada", **{"full_name": "Ada"} | columns)
+    async def change(self, load, api, body, name="ada", **columns):
+        """Store a user, send a PATCH; return the answer and the stored row."""
+        [user_id] = await add_users(load, api, name, **{"full_name": "Ada"} | columns)
         answer = await api.patch(f"{USERS}/{user_id}", json=body)
+        reason = {"why": "a change that is allowed would be refused", "at": self.update(load)}
+        if "'coroutine'" in shown(answer):
+            with surely():
+                expect.status(answer, 200, hint="`hash_password` was called without `await`", **reason)
         hint = "user_crud.update does the work: hand it the user, the data and your values, and return its result"
-        expect.status(
-            answer,
-            200,
-            why="a change that is allowed would be refused",
-            hint="`hash_password` was called without `await`" if "'coroutine'" in shown(answer) else hint,
-        )
+        expect.status(answer, 200, hint=hint, **reason)
         return answer, await stored(load, api, user_id)
+
+    @staticmethod
+    def update(load):
+        """Return the learner's method, for `at=`; None where there is no such method."""
+        return getattr(load("users.service").UserService, "update", None)
 
     async def test_only_what_was_sent(self, load, api):
         """A change of the full name changes nothing else"""
@@ -837,6 +1166,7 @@ class TestChange:
             did=f'PATCH {USERS}/1 {{"full_name": "Ada Lovelace"}}, then a look at the row',
             why="a person who corrects a name would lose the e-mail address",
             hint="write only what was sent: user_crud.update does, model_dump() alone does not",
+            at=self.update(load),
         )
         body = expect.body(answer)
         got = body.get("full_name") if isinstance(body, dict) else None
@@ -846,6 +1176,7 @@ class TestChange:
             did="full_name in the answer",
             why="the client would show the old name",
             hint="return the user that user_crud.update returns",
+            at=self.update(load),
         )
 
     async def test_no_password_no_new_hash(self, load, api):
@@ -858,37 +1189,70 @@ class TestChange:
                 did=f"PATCH {USERS}/1 {body}, then hashed_password in the row",
                 why="a person who corrects a name could never sign in again",
                 hint="make a hash only when `data.password is not None`",
+                at=self.update(load),
             )
             async with api.sessions.begin() as session:
                 await session.delete(row)
 
-    async def test_password(self, load, api, monkeypatch):
-        """A new password is stored as a hash, made by hash_password"""
-        hashed = []
+    @pytest.fixture
+    def hashed(self, load, monkeypatch):
+        """A list of the passwords that were hashed; each hash says which number it has in it."""
+        passwords = []
 
         async def hash_password(password):
-            hashed.append(password)
-            return f"hash number {len(hashed)}"
+            passwords.append(password)
+            return f"hash number {len(passwords)}"
 
         for name in ("core.security", "users.service"):
+            load(name)
             monkeypatch.setattr(f"app.{name}.hash_password", hash_password, raising=False)
-        answer, row = await self.change(load, api, {"password": "Another Horse"})
+        return passwords
+
+    async def test_password(self, load, api, hashed):
+        """A new password is stored as a hash, made by hash_password of exactly what was sent"""
+        password = load("users.schemas").AdminUserUpdate(password="Another Horse ").password
+        answer, row = await self.change(load, api, {"password": "Another Horse "})
         got = "the old hash" if row.hashed_password == HASH else expect.shown(row.hashed_password)
-        if hashed and hashed != ["Another Horse"]:
+        if hashed and hashed != [password]:
             got = f"the hash of {' and of '.join(map(expect.shown, hashed))}"
         expect.that(
-            row.hashed_password == "hash number 1" and hashed == ["Another Horse"],
-            did=f'PATCH {USERS}/1 {{"password": "Another Horse"}}, then hashed_password in the row',
+            row.hashed_password == "hash number 1" and hashed == [password],
+            did=f'PATCH {USERS}/1 {{"password": "Another Horse "}}, then hashed_password in the row',
             got=got,
             expected="what hash_password returned for it",
-            why="the old password would still open the account, or the new one lies there for everybody to read",
-            hint="make a hash of the new password, and hand it to user_crud.update by the name of its column",
+            why="the new password lies there for everybody to read"
+            if row.hashed_password == password
+            else "the new password would not open the account",
+            hint="make a hash of the new password as it is, and hand it to user_crud.update by the name of its column",
+            at=self.update(load),
         )
         expect.that(
             "Another Horse" not in answer.text and "hash number" not in answer.text,
             got="the answer shows the password or its hash",
             expected="the public fields",
             response=answer,
+            at=self.update(load),
+        )
+
+    async def test_password_and_more(self, load, api, hashed):
+        """A password that comes with other fields is stored, and they too; the next change begins without it"""
+        _answer, row = await self.change(load, api, {"password": "Another Horse", "full_name": "Ada Lovelace"})
+        expect.equal(
+            (row.full_name, row.hashed_password),
+            ("Ada Lovelace", "hash number 1"),
+            did=f"PATCH {USERS}/1 with a password and a full name, then both in the row",
+            why="the client hears 200, and half of what it sent is lost",
+            hint="the password is one more value: hand it to user_crud.update together with the data",
+            at=self.update(load),
+        )
+        _answer, row = await self.change(load, api, {"full_name": "Bob"}, name="bob")
+        expect.equal(
+            row.hashed_password,
+            HASH,
+            did="the hash of another user, whose name is changed after it",
+            why="the password of one person would open the account of another",
+            hint="begin with an empty dict in each call",
+            at=self.update(load),
         )
 
     async def test_null(self, load, api):
@@ -900,6 +1264,7 @@ class TestChange:
             did=f'PATCH {USERS}/1 {{"full_name": null}}, then full_name in the row',
             why="a person could not take back a name",
             hint="null is a value too: ask what was sent (exclude_unset), not what is None",
+            at=self.update(load),
         )
 
     async def test_role(self, load, api):
@@ -911,6 +1276,7 @@ class TestChange:
             did=f'PATCH {USERS}/1 {{"role": "admin", "is_active": false}}',
             why="nobody could switch an account off",
             hint="hand the whole `data` to user_crud.update",
+            at=self.update(load),
         )
 
     async def test_a_schema_without_password(self, load, api):
@@ -938,6 +1304,7 @@ class TestChange:
                     why="from chapter 09 on people change themselves with this schema: each try would be a 500",
                     hint="ask `isinstance(data, AdminUserUpdate)` before data.password",
                     at=update,
+                    sure=True,
                 ) from None
         row = await stored(load, api, user_id)
         expect.equal(
@@ -954,6 +1321,61 @@ class TestChange:
         answer = await api.patch(f"{USERS}/987654", json={"full_name": "Nobody"})
         expect.status(answer, 404, why="the client would think that somebody was changed", hint="finish 5.3 first")
 
+    async def test_nothing_else(self, load, api, snapshot):
+        """Nothing but what was sent is touched: no other user, no other column; with {} not even updated_at"""
+        user_id, _other = await add_users(load, api, "ada", "bob", full_name="Somebody")
+        for body in ({"full_name": "Ada Lovelace"}, {}):
+            before = await snapshot(api)
+            answer = await api.patch(f"{USERS}/{user_id}", json=body)
+            expect.status(
+                answer,
+                200,
+                why="a change that is allowed would be refused",
+                hint="return the user",
+                at=self.update(load),
+            )
+            changed = [f"users/{user_id}/{name}" for name in (*body, "updated_at")] if body else []
+            (await snapshot(api)).same(
+                before,
+                but=changed,
+                did=f"PATCH {USERS}/{user_id} {body}, then a look at all tables",
+                why="what nobody asked for is changed: a time that says `changed` without a change, or another person",
+                hint="hand over no value that was not sent: the dict stays empty without a password",
+                at=self.update(load),
+            )
+
+    async def test_the_work_of_others(self, load, api, endings, broken_database, monkeypatch):
+        """user_crud.update does the work, get_session commits, and a fault of the database stays a 500"""
+        crud, calls = load("users.crud").user_crud, []
+        original = crud.update
+
+        async def update(*args, **values):
+            calls.append(args)
+            return await original(*args, **values)
+
+        monkeypatch.setattr(crud, "update", update)
+        endings.clear()
+        await self.change(load, api, {"full_name": "Ada Lovelace"})
+        endings.none(
+            did=f'PATCH {USERS}/1 {{"full_name": "Ada Lovelace"}}',
+            at=self.update(load),
+            why="a route that fails after it would have saved half of its work",
+            hint="take the commit out: the service never commits, get_session does",
+        )
+        expect.that(
+            bool(calls),
+            did=f'PATCH {USERS}/1 {{"full_name": "Ada Lovelace"}}',
+            got="user_crud.update was not called",
+            expected="user_crud.update writes the row",
+            why="a rule about writing rows that stands in the queries would not hold here",
+            hint="hand the user, the data and your values to user_crud.update",
+            at=self.update(load),
+        )
+        [user_id] = await add_users(load, api, "bob")
+        with broken_database(api, "update") as broken:
+            answer = await api.patch(f"{USERS}/{user_id}", json={"full_name": "Bob"})
+            broken.is_500(answer, at=self.update(load), hint="catch nothing here")
+
 
 # ---------------------------------------------------------------------------------------------------------------- 5.8
 
@@ -961,15 +1383,16 @@ class TestChange:
 async def remove(load, api, user_id):
     """Send a DELETE; an id in place of the user is a wrong answer."""
     answer = await api.delete(f"{USERS}/{user_id}")
-    expect.that(
-        "'int' object has no attribute" not in shown(answer),
-        did=f"DELETE {USERS}/{user_id}",
-        got=shown(answer),
-        expected="204 No Content",
-        why="each try to delete somebody would be a 500",
-        hint="hand over the user from UserById, not the id",
-        at=load("users.router").delete_user,
-    )
+    with surely():
+        expect.that(
+            "'int' object has no attribute" not in shown(answer),
+            did=f"DELETE {USERS}/{user_id}",
+            got=shown(answer),
+            expected="204 No Content",
+            why="each try to delete somebody would be a 500",
+            hint="hand over the user from UserById, not the id",
+            at=load("users.router").delete_user,
+        )
     return answer
 
 
@@ -977,23 +1400,27 @@ async def remove(load, api, user_id):
 class TestDelete:
     async def test_no_content(self, load, api):
         """DELETE answers 204, without a body"""
-        hint = "status_code=status.HTTP_204_NO_CONTENT in the decorator, `-> None`, and no return"
+        reason = {
+            "hint": "the status of success stands in the decorator, and a route with nothing to say returns None",
+            "at": load("users.router").delete_user,
+        }
         [user_id] = await add_users(load, api, "ada")
         answer = await remove(load, api, user_id)
-        expect.status(answer, 204, why="another status says that there is something to read", hint=hint)
+        expect.status(answer, 204, why="another status says that there is something to read", **reason)
         expect.equal(
             answer.content,
             b"",
             did=f"DELETE {USERS}/{user_id}, the body",
             why="a body behind a 204 is taken for the beginning of the next answer",
-            hint=hint,
+            **reason,
         )
 
     async def test_gone(self, load, api):
         """Afterwards the user cannot be read, and cannot be deleted again"""
         reason = {
             "why": "a person who left would still be there",
-            "hint": "`await service.delete(user)`, with the user from UserById",
+            "hint": "the route awaits the delete of the service, with the user from UserById",
+            "at": load("users.router").delete_user,
         }
         [user_id] = await add_users(load, api, "ada")
         await remove(load, api, user_id)
@@ -1012,6 +1439,7 @@ class TestDelete:
             expected="the row with deleted_at, and is_active false",
             why="a newcomer could take over the e-mail address, and with it what was meant for its first owner",
             hint="leave it to the service: service.delete hides the row",
+            at=load("users.router").delete_user,
         )
 
     async def test_others_stay(self, load, api):
@@ -1020,11 +1448,55 @@ class TestDelete:
         await remove(load, api, second)
         for user_id in (first, third):
             expect.status(
-                await api.get(f"{USERS}/{user_id}"), 200, why="the wrong person would be gone", hint="use UserById"
+                await api.get(f"{USERS}/{user_id}"),
+                200,
+                why="the wrong person would be gone",
+                hint="use UserById",
+                at=load("users.router").delete_user,
             )
 
     async def test_unknown(self, load, api):
         """An unknown user is a 404, an impossible id a 422"""
-        reason = {"why": "the client would think that it had deleted somebody", "hint": "get the user by UserById"}
+        reason = {
+            "why": "the client would think that it had deleted somebody",
+            "hint": "get the user by UserById",
+            "at": load("users.router").delete_user,
+        }
         expect.status(await remove(load, api, 987654), 404, **reason)
         expect.status(await remove(load, api, 0), 422, **reason)
+
+    async def test_the_service_does_the_work(self, load, api, monkeypatch, endings):
+        """The route asks service.delete and commits nothing; when the service fails, it is a 500, not a 204"""
+        asked, service, at = [], load("users.service").UserService, load("users.router").delete_user
+        original = service.delete
+
+        async def delete(one, user):
+            asked.append(user)
+            return await original(one, user)
+
+        async def broken(_one, _user):
+            raise RuntimeError("the database is on fire")
+
+        first, second = await add_users(load, api, "ada", "bob")
+        monkeypatch.setattr(service, "delete", delete)
+        endings.clear()
+        answer = await remove(load, api, first)
+        expect.that(
+            len(asked) == 1,
+            got="service.delete was not called" if not asked else f"service.delete was called {len(asked)} times",
+            expected="one call of service.delete",
+            why="what later chapters add to it, such as ending the sessions of the user, would not happen",
+            hint="leave the query to the service: `await service.delete(user)`",
+            response=answer,
+            at=at,
+        )
+        hint = "take the commit out: get_session commits when the route has returned"
+        endings.none(did=f"DELETE {USERS}/{first}", at=at, hint=hint)
+        monkeypatch.setattr(service, "delete", broken)
+        expect.status(
+            await api.delete(f"{USERS}/{second}"),
+            500,
+            why="the client hears that the user is gone, and the user is still there",
+            hint="await service.delete in the route itself, and catch nothing: only then it is done when 204 goes out",
+            at=at,
+        )

@@ -4,13 +4,17 @@ import asyncio
 import inspect
 import logging
 import sys
+import typing
 import warnings
 from contextlib import contextmanager
 
 import pytest
 from fastapi import HTTPException
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import StreamingResponse
 from sqlalchemy import event, func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 from starlette.background import BackgroundTask
 
@@ -25,12 +29,13 @@ SECRET = "hunter2"
 
 
 @contextmanager
-def full_disk():
+def full_disk(api):
     """Let every commit of the app fail."""
 
     def fail(_session):
         raise OSError("no space left on device")
 
+    api.watched.alone = False
     event.listen(Session, "before_commit", fail)
     try:
         yield
@@ -93,15 +98,23 @@ def error_body(answer, status, code, **reason):
 
 # ---------------------------------------------------------------------------------------------------------------- 6.1
 
-LOST = {
-    "why": "the client is told that all is well, and nothing was saved",
-    "hint": 'Depends(get_session, scope="function"): the commit comes before the answer',
-}
+
+def scope_of(session_dep):
+    """Return the scope that a SessionDep asks for: "function", "request", or None where it says nothing."""
+    return next((found.scope for found in typing.get_args(session_dep)[1:] if hasattr(found, "scope")), None)
 
 
 def lost(load):
-    """Return why and hint of a lost commit, and the place where commits are made."""
-    return LOST | {"at": load("db.session").get_session}
+    """Return why and hint of a lost commit, and the line at fault: of the scope, or of the commit itself."""
+    module = load("db.session")
+    early = scope_of(module.SessionDep) == "function"
+    return {
+        "why": "the client is told that all is well, and nothing was saved",
+        "hint": "the commit comes before the answer by now: let its exception rise, and catch nothing around it"
+        if early
+        else "the commit still comes after the answer: inside of `Depends`, beside the function, say the other scope",
+        "at": module.get_session if early else (module, "SessionDep"),
+    }
 
 
 @exercise("6.1")
@@ -119,7 +132,7 @@ class TestLostCommit:
 
     async def test_create(self, load, api):
         """When the commit fails, a new user is a 500 and is not there"""
-        with full_disk():
+        with full_disk(api):
             answer = await api.post(USERS, json=ADA)
         expect.status(answer, 500, **lost(load))
         expect.equal(
@@ -128,12 +141,13 @@ class TestLostCommit:
             did="the users named ada, after a commit that failed",
             why="the client hears that nothing was saved, and it was",
             hint="commit in one place only: get_session",
+            at=load("db.session").get_session,
         )
 
     async def test_change_and_delete(self, load, api):
         """When the commit fails, a change and a deletion are a 500 too"""
         user_id = await created(api, ADA)
-        with full_disk():
+        with full_disk(api):
             expect.status(await api.patch(f"{USERS}/{user_id}", json={"full_name": "Ada"}), 500, **lost(load))
             expect.status(await api.delete(f"{USERS}/{user_id}"), 500, **lost(load))
         expect.status(
@@ -141,11 +155,12 @@ class TestLostCommit:
             200,
             why="the client was told that the deletion failed, and the user is gone all the same",
             hint="commit in one place only: get_session",
+            at=load("db.session").get_session,
         )
 
     async def test_the_app_goes_on(self, load, api):
         """After a failed commit the next request works"""
-        with full_disk():
+        with full_disk(api):
             await api.post(USERS, json=ADA)
         answer = await api.post(USERS, json=ADA)
         expect.status(
@@ -172,6 +187,7 @@ class TestLostCommit:
             did="the users named ada, after a route that created her and then failed",
             why="half of a failed request would stay in the database",
             hint="commit in one place only: get_session",
+            at=load("db.session").get_session,
         )
 
     async def test_one_session(self, load, api):
@@ -190,6 +206,7 @@ class TestLostCommit:
             did="service.session is session, in one request",
             why="two sessions are two transactions: one may be saved without the other",
             hint="keep SessionDep the one way to a session, without use_cache=False",
+            at=(load("db.session"), "SessionDep"),
         )
 
 
@@ -201,13 +218,23 @@ TAKEN = {
 }
 
 
+def before_the_write(statements):
+    """Return what was sent to the database before the first INSERT."""
+    place = next((number for number, one in enumerate(statements) if one.lstrip().upper().startswith("INSERT")), None)
+    return statements[:place]
+
+
 def expect_taken(load, answer, method="create", **reason):
     """Expect a 409 from a method of the service; an error that was not raised has a hint of its own."""
     reason = TAKEN | {"at": getattr(load("users.service").UserService, method)} | reason
     exchange = answer.extensions.get("workbook.exchange")
     if exchange and "ResponseValidationError" in exchange.response_body:
         reason["hint"] = "raise UserExists in the except block: what is returned, or passed over, is no error"
-    expect.status(answer, 409, **reason)
+    try:
+        expect.status(answer, 409, **reason)
+    except expect.Wrong as error:
+        error.sure = "IntegrityError" in error.got  # the hint is about this one: the write stands outside of the `with`
+        raise
 
 
 @exercise("6.2")
@@ -251,6 +278,18 @@ class TestDuplicates:
             at=load("users.service").UserService.update,
         )
 
+    async def test_a_change_to_oneself(self, load, api):
+        """PATCH with one's own address or name, unchanged, is no conflict: 200"""
+        user_id = await created(api, ADA)
+        for same in ({"email": "ADA@example.com"}, {"username": "ada"}, {"email": "ada@example.com", "full_name": "A"}):
+            expect.status(
+                await api.patch(f"{USERS}/{user_id}", json=same),
+                200,
+                why="a form sends all its fields, also those that nobody changed: people could not correct their name",
+                hint="ask no question in `update` either: the user who is changed is among those who have the name",
+                at=load("users.service").UserService.update,
+            )
+
     async def test_twenty_at_once(self, load, open_api):
         """Of 20 equal requests at the same moment one gets 201 and nineteen get 409"""
         async with open_api(RACE) as api:
@@ -262,7 +301,7 @@ class TestDuplicates:
                 did=f"20 times POST {USERS} with the same body, at once",
                 got=found,
                 expected="1 times 201, 19 times 409",
-                why="between a question and the write another request can write: people see an error of the server",
+                why="requests come at the same moment, and only the table sees them one after the other",
                 hint="let the table decide: write, and turn its IntegrityError into UserExists",
                 at=load("users.service").UserService.create,
             )
@@ -295,23 +334,93 @@ class TestDuplicates:
             response=answer,
         )
 
-    async def test_other_errors(self, load, api, monkeypatch):
-        """Any other error stays a 500"""
+    async def test_other_errors(self, load, api, monkeypatch, broken_database):
+        """Any other error stays a 500: one of the database, and one of your own code"""
         user_id = await created(api, ADA)
 
         async def broken(*_args, **_values):
             raise RuntimeError("the database is on fire")
 
-        for name in ("create", "update"):
-            monkeypatch.setattr(load("users.crud").user_crud, name, broken)
         reason = {
             "why": "a client would be told to choose another name, again and again, while the server is broken",
             "hint": "catch IntegrityError only: you can explain no other exception",
         }
         service = load("users.service").UserService
-        expect.status(await api.post(USERS, json=BOB), 500, **reason, at=service.create)
+        at = [part_of(load, "users.service", "refuse_duplicates") or one for one in (service.create, service.update)]
+        with broken_database(api, "insert", "update") as failing:
+            failing.is_500(await api.post(USERS, json=BOB), **reason, at=at[0])
+            failing.is_500(await api.patch(f"{USERS}/{user_id}", json={"full_name": "Ada"}), **reason, at=at[1])
+        for name in ("create", "update"):
+            monkeypatch.setattr(load("users.crud").user_crud, name, broken)
+        expect.status(await api.post(USERS, json=BOB), 500, **reason, at=at[0])
         answer = await api.patch(f"{USERS}/{user_id}", json={"full_name": "Ada"})
-        expect.status(answer, 500, **reason, at=service.update)
+        expect.status(answer, 500, **reason, at=at[1])
+
+    async def test_no_question(self, load, db, statements, endings, monkeypatch):
+        """The method create asks no question before it writes, and neither method commits or rolls back"""
+        module = load("users.service")
+        service, data = module.UserService(db), load("users.schemas").UserCreate(**ADA)
+        rolled_back, rollback = [], AsyncSession.rollback
+
+        async def note(session):  # after a failed write SQLAlchemy has ended the transaction already: no event tells
+            rolled_back.append(session)
+            await rollback(session)
+
+        monkeypatch.setattr(AsyncSession, "rollback", note)
+        statements.clear()
+        endings.clear()
+        user = await service.create(data)
+        expect.that(
+            user is not None,
+            did="service.create(data)",
+            got="None",
+            expected="the user",
+            why="a request with good data would fail",
+            hint="return what user_crud.create gives",
+            at=module.UserService.create,
+        )
+        asked = [one for one in before_the_write(statements) if "users" in one]
+        expect.that(
+            not asked,
+            did="service.create(data), the statements before the INSERT",
+            got=expect.shown(asked[0]) if asked else "",
+            expected="no question about users",
+            why="an answer is out of date when the write comes, and each sign-up pays one more way to the database",
+            hint="take the question out of `create`: the table answers it when you write",
+            at=module.UserService.create,
+        )
+        await service.update(user, load("users.schemas").UserUpdate(full_name="Ada"))
+        await db.commit()
+        raised = None
+        try:
+            await service.create(data)
+        except IntegrityError:  # other criteria say it
+            raised = module.UserExists()
+        except Exception as error:
+            raised = error
+        expect.that(
+            isinstance(raised, module.UserExists),
+            did="service.create(data), a second time",
+            got=f"{type(raised).__name__} was raised" if raised else "nothing was raised",
+            expected="UserExists",
+            why="a script, and the handlers of this chapter, know a taken name by the class of the error",
+            hint="raise UserExists, by this name: what it looks like in HTTP is its own affair",
+            at=part_of(load, "users.service", "refuse_duplicates") or module.UserService.create,
+        )
+        endings.none(
+            did="service.create(data), also for a name that is taken, and service.update(user, data)",
+            at=module.UserService.create,
+            why="what the caller has written in the same transaction would be saved, or lost, behind the caller's back",
+        )
+        expect.that(
+            not rolled_back,
+            did="service.create(data), for a name that is taken",
+            got="the service calls `rollback`",
+            expected="it raises, and leaves the transaction to its caller",
+            why="the service would throw away also what its caller has written, and the caller would never know",
+            hint="take the rollback out: the exception passes get_session, and closing the session rolls back",
+            at=module.UserService.create,
+        )
 
     async def test_the_hash(self, load, api, monkeypatch):
         """The hash of the password is stored, as before: by a sign-up and by a change"""
@@ -367,6 +476,7 @@ def made(error_class):
             why="the service says `raise UserExists`: a 500 would be the answer",
             hint="raise it without arguments: code and detail are attributes of the class, and no __init__ is needed",
             at=error_class,
+            sure=True,
         ) from None
 
 
@@ -406,13 +516,29 @@ class TestDomainErrors:
             found = getattr(load("users.exceptions"), name)
             reason = {
                 "why": "clients decide by the code what to do, and show the text to people",
-                "hint": "set `code` and `detail` in the class; the status comes from the base class",
+                "hint": "set `code` and `detail` in the class as the table has them, letter by letter; "
+                "the status comes from the base class",
                 "at": found,
             }
             error = made(found)
             got = tuple(getattr(error, field, "(missing)") for field in ("status_code", "code", "detail"))
             expect.equal(got, (status, code, detail), did=f"{name}(): status_code, code, detail", **reason)
             expect.equal(str(error), detail, did=f"str({name}())", **reason)
+
+    def test_nothing_of_http(self, load):
+        """An error that a script prints shows no status code"""
+        for name, (_base, status, *_rest) in NAMES.items():
+            found = getattr(load("users.exceptions"), name)
+            shown = repr(made(found))
+            expect.that(
+                str(status) not in shown,
+                did=f"repr({name}())",
+                got=shown,
+                expected=f"no {status} in it",
+                why="a script has no client: it would show people a number that means nothing there",
+                hint="an `__init__` is left over, which hands a status code on: take it out",
+                at=found,
+            )
 
     async def test_conflict(self, load, api):
         """A duplicate is a 409 with the code user_exists"""
@@ -457,7 +583,9 @@ class TestDomainErrors:
             got=f"a {raised.__name__}" if raised else "no exception",
             expected="a UserExists",
             why="a script could not tell a taken name from any other error",
-            hint="keep the names of the classes: the service raises them",
+            hint="raise it without arguments: code and detail are attributes of the class, and no __init__ is needed"
+            if raised is TypeError
+            else "keep the names of the classes: the service raises them",
             at=load("users.exceptions").UserExists,
         )
 
@@ -477,6 +605,35 @@ def validation_handler(load):
     return part_of(load, "core.handlers", "validation_response")
 
 
+def list_of_errors(body, at):
+    """Return `errors` of a body, each entry with a list in loc, and texts in msg and type."""
+    errors = body.get("errors")
+    expect.that(
+        isinstance(errors, list) and all(isinstance(error, dict) for error in errors),
+        did="errors in the body",
+        got=expect.shown(errors) if "errors" in body else "there is none",
+        expected="a list with a dict for each fault",
+        why="a person would not hear which field is wrong",
+        hint="hand the list to error_response by the name `errors`",
+        at=at,
+    )
+    for error in errors:
+        loc = error.get("loc")
+        listed = isinstance(loc, list) and bool(loc)
+        expect.that(
+            listed and isinstance(error.get("msg"), str) and isinstance(error.get("type"), str),
+            did="an entry of errors",
+            got=expect.shown(error),
+            expected="loc, a list such as ['body', 'email'], with the texts msg and type",
+            why="a program finds the field by loc and decides by type, a person reads msg",
+            hint='each entry needs the three keys: "loc", "msg" and "type"'
+            if listed
+            else "loc is a list of the steps to the field: hand it on as it is, and make no text of it",
+            at=at,
+        )
+    return errors
+
+
 @exercise("6.4")
 class TestOneBody:
     async def test_unknown_path(self, api, http_handler):
@@ -486,7 +643,7 @@ class TestOneBody:
             404,
             "not_found",
             why="a client needs two ways to read errors, and cannot tell this one from others by its code",
-            hint="in handle_http_exception: error_response(request, error.status_code, code, ...)",
+            hint="answer with error_response, which builds the one body; the code comes from CODES",
             at=http_handler,
         )
 
@@ -517,15 +674,33 @@ class TestOneBody:
         async def probe() -> None:
             raise HTTPException(418, "short and stout", {"X-Tea": "green"})
 
-        reason = {
-            "why": "what a library wants to tell the client would be lost",
-            "hint": 'CODES.get(error.status_code, "http_error"), str(error.detail), headers',
-            "at": http_handler,
-        }
+        reason = {"why": "what a library wants to tell the client would be lost", "at": http_handler}
         answer = await api.get("/probe")
-        body = error_body(answer, 418, "http_error", **reason)
-        expect.equal(body["detail"], "short and stout", did="detail", **reason)
-        expect.header(answer, "X-Tea", "green", **reason)
+        hint = "the status is the error's own; for one that CODES lacks, the text names one code for all"
+        body = error_body(answer, 418, "http_error", hint=hint, **reason)
+        expect.equal(body["detail"], "short and stout", did="detail", hint="hand error.detail on as text", **reason)
+        expect.header(
+            answer, "X-Tea", "green", hint="the dict `headers` is ready: hand it on, whatever it holds", **reason
+        )
+
+    async def test_every_status(self, api, http_handler):
+        """Each status has the code that CODES has for it, and http_error where CODES has none"""
+
+        @api.app.get("/probe/{status}")
+        async def probe(status: int) -> None:
+            raise HTTPException(status, "a text")
+
+        known = {401: "not_authenticated", 403: "forbidden", 404: "not_found", 422: "validation_error"}
+        for status, code in {**known, 418: "http_error", 451: "http_error", 508: "http_error"}.items():
+            body = error_body(
+                await api.get(f"/probe/{status}"),
+                status,
+                code,
+                why="a program decides by the code what to do",
+                hint="CODES has the codes of some statuses; for all others there is one code, and nothing is stored",
+                at=http_handler,
+            )
+            expect.equal(body["detail"], "a text", did="detail", hint="hand the detail on", at=http_handler)
 
     async def test_a_400_of_a_route(self, api, http_handler):
         """A 400 that a route raises is no unreadable body: it keeps its text, with the code bad_request"""
@@ -551,19 +726,24 @@ class TestOneBody:
         expect.equal(body["detail"], "the shop is closed", did="detail", **reason)
 
     async def test_detail_is_text(self, api, http_handler):
-        """A detail that is no text becomes text"""
+        """A detail that is no text becomes text, and loses nothing"""
 
         @api.app.get("/probe")
         async def probe() -> None:
             raise HTTPException(418, {"tea": "green"})
 
-        error_body(
-            await api.get("/probe"),
-            418,
-            "http_error",
-            why="a client would have to look at the type before it can show the detail",
-            hint="str(error.detail)",
-            at=http_handler,
+        reason = {
+            "why": "a client would have to look at the type before it can show the detail, or would miss the reason",
+            "hint": "make a text of error.detail, whatever it is: str(error.detail)",
+            "at": http_handler,
+        }
+        body = error_body(await api.get("/probe"), 418, "http_error", **reason)
+        expect.that(
+            "green" in body["detail"],
+            did="the detail {'tea': 'green'}",
+            got=expect.shown(body["detail"]),
+            expected="a text with all that stands in it",
+            **reason,
         )
 
     async def test_validation(self, api, validation_handler):
@@ -573,12 +753,11 @@ class TestOneBody:
             422,
             "validation_error",
             why="a client would have to read this error in another way than all others",
-            hint='error_response(request, 422, "validation_error", a text of yours, errors=public)',
+            hint="answer with error_response: the table names the code, and the list of faults is one more field",
             at=validation_handler,
         )
-        errors = body.get("errors")
-        entries = [error for error in errors if isinstance(error, dict)] if isinstance(errors, list) else []
-        fields = sorted(str(error["loc"][-1]) for error in entries if error.get("loc"))
+        entries = list_of_errors(body, validation_handler)
+        fields = sorted(str(error["loc"][-1]) for error in entries)
         expect.equal(
             fields,
             ["email", "password", "username"],
@@ -587,16 +766,6 @@ class TestOneBody:
             hint="build the list in a loop over errors, an entry for each fault: errors=public",
             at=validation_handler,
         )
-        for error in entries:
-            expect.that(
-                isinstance(error.get("msg"), str) and isinstance(error.get("type"), str),
-                did="an entry of errors",
-                got=expect.shown(error),
-                expected="loc, msg and type",
-                why="a person reads msg, a program reads type",
-                hint='for key in ("loc", "msg", "type")',
-                at=validation_handler,
-            )
 
     async def test_the_password_stays_here(self, api, validation_handler):
         """A refused password is not in the answer"""
@@ -656,6 +825,56 @@ class TestOneBody:
         error_body(await api.get(f"{USERS}/987654"), 404, "user_not_found", **reason)
         error_body(await api.post(USERS, json=ADA), 409, "user_exists", **reason)
 
+    async def test_loc_msg_type(self, api, validation_handler):
+        """Each entry of errors has loc, msg and type as they came, and no other key"""
+        came = [
+            {
+                "loc": ("body", "price"),
+                "msg": "Value error, no",
+                "type": "value_error",
+                "ctx": {"error": ValueError(SECRET)},
+            },
+            {"loc": ("body", "tags", 3), "msg": "too many", "type": "too_long", "input": SECRET, "seen": SECRET},
+            {"loc": ("query", "limit"), "msg": "too small", "type": "greater_than_equal", "url": "https://e.example"},
+            {"loc": ("query", "limit"), "msg": "no number", "type": "int_parsing"},
+        ]
+
+        @api.app.get("/probe")
+        async def probe() -> None:
+            raise RequestValidationError(came)
+
+        for _ in "twice":
+            answer = await api.get("/probe")
+            body = error_body(
+                answer,
+                422,
+                "validation_error",
+                why="a fault of another kind would be a 500",
+                hint="take loc, msg and type from each dict, and nothing else: what else is in it may be no JSON",
+                at=validation_handler,
+            )
+            entries = list_of_errors(body, validation_handler)
+            keys = sorted({key for error in entries for key in error} - {"loc", "msg", "type"})
+            expect.that(
+                not keys,
+                did="the keys of the entries in errors",
+                got=f"also {', '.join(keys)}",
+                expected="loc, msg and type",
+                why="a new version of Pydantic may add a key that must not go out; send what you name yourself",
+                hint="build a new dict from the three keys; do not take keys out of the old one",
+                at=validation_handler,
+            )
+            expect.equal(
+                entries,
+                [{"loc": list(error["loc"]), "msg": error["msg"], "type": error["type"]} for error in came],
+                did="errors, for four faults",
+                why="a program looks for the field in loc and reads type, a person reads msg",
+                hint="hand on loc, msg and type as they are: the whole loc, and the words of the error"
+                if len(entries) == len(came)
+                else "one entry for each of these faults, and no other: begin with a new list in each call",
+                at=validation_handler,
+            )
+
 
 # ---------------------------------------------------------------------------------------------------------------- 6.5
 
@@ -689,6 +908,12 @@ def message_of(record):
         return record.getMessage()
     except (TypeError, ValueError) as error:
         return f"(the message cannot be built: {error})"
+
+
+def id_in(answer):
+    """Return the request id of an error's body; an empty text, which is in every message, where there is none."""
+    body = answer.json() if "json" in answer.headers.get("content-type", "") else {}
+    return str(body.get("request_id", "")) if isinstance(body, dict) else ""
 
 
 def middleware_of(app):
@@ -765,20 +990,52 @@ async def raw_get(app, path):
 @exercise("6.5")
 class TestUnexpected:
     async def test_one_body(self, api):
-        """An unexpected exception is a 500 with the body of every error, code internal_error"""
+        """An unexpected exception is a 500 with the body of every error, code internal_error, and the id as a header"""
+        answer, at = await visit_broken(api), middleware_of(api.app)
+        past = "json" in answer.headers.get("content-type", "") and "X-Request-ID" not in answer.headers
+        expect.that(
+            not past,
+            got="no header X-Request-ID",
+            expected="the header X-Request-ID, with the id that stands in the body",
+            why="who reads headers only, such as a proxy or a log, cannot connect the answer with your log",
+            hint="the answer went past the function that adds the header: which of the two `send` was it given?",
+            response=answer,
+            at=at,
+        )
         error_body(
-            await visit_broken(api),
+            answer,
             500,
             "internal_error",
             why="a client cannot read a bare text as JSON, and has no id to ask about",
-            hint="await unexpected_error(Request(scope))(scope, receive, send_with_id)",
+            hint="make the answer with unexpected_error, and send it in the `except` block: call it, and await it",
+            at=at,
+        )
+
+    async def test_the_exception_ends_here(self, open_api):
+        """When an answer was sent, the exception is over: it does not rise out of the app a second time"""
+        async with open_api() as api:
+
+            @api.app.get("/broken")
+            async def broken() -> None:
+                raise RuntimeError("too bad")
+
+            sent, error = await raw_get(api.app, "/broken")
+        starts = [message["status"] for message in sent if message["type"] == "http.response.start"]
+        expect.that(
+            error is None or starts != [500],
+            did="GET /broken, a route with a bug",
+            got=f"the answer {starts}, and then {type(error).__name__} rose out of the app",
+            expected="the answer, and nothing behind it",
+            why="the server logs the same fault a second time, and may cut the connection under the answer",
+            hint="raise only if the answer has started before you; who has sent an answer is done",
             at=middleware_of(api.app),
         )
 
     async def test_nothing_leaks(self, api):
-        """The body shows nothing of the exception"""
+        """Neither body nor headers show anything of the exception"""
         answer = await visit_broken(api)
-        shown = [word for word in (SECRET, "RuntimeError", "Traceback", "postgresql") if word in answer.text]
+        said = f"{answer.text} {dict(answer.headers)}"
+        shown = [word for word in (SECRET, "RuntimeError", "Traceback", "postgresql") if word in said]
         expect.that(
             not shown and answer.status_code == 500,
             got=f"{answer.status_code} with {', '.join(shown)}",
@@ -795,13 +1052,13 @@ class TestUnexpected:
             answer = await visit_broken(api)
         errors = [record for record in records if record.levelno >= logging.ERROR]
         reason = {
-            "hint": 'logger.exception("%s %s failed (request %s)", scope["method"], scope["path"], request_id)',
+            "hint": "`logger.exception` of this module takes a text with a %s for each value: method, path, request_id",
             "response": answer,
             "at": middleware_of(api.app),
         }
         lost = "the client can tell you an id, and you find nothing under it"
         expect.that(len(errors) == 1, got=f"{len(errors)} errors in the log", expected="one error", why=lost, **reason)
-        record, request_id = errors[0], answer.headers.get("X-Request-ID", "(no header)")
+        record, request_id = errors[0], answer.headers.get("X-Request-ID") or id_in(answer)
         text = f"{message_of(record)} {vars(record) if 'cannot be built' not in message_of(record) else ''}"
         which = "you would not know which request it was that failed"
         for what, word, why in (("request id", request_id, lost), ("path", "/broken", which), ("method", "GET", which)):
@@ -836,7 +1093,16 @@ class TestUnexpected:
             got=f"{'an exception' if error else 'no exception'}, and the answers {starts}",
             expected="an exception, and the answers [200]",
             why="the client would take half of a file for the whole, or find a second answer inside the first",
-            hint="after the log: `if started: raise`",
+            hint="when the answer has started, the only way left is to raise",
+            at=middleware_of(api.app),
+        )
+        expect.that(
+            "too late" in str(error),
+            did="GET /stream, the exception that goes on to the server",
+            got=f"{type(error).__name__}: {error}",
+            expected="the exception of the route, RuntimeError: too late",
+            why="the server's log would name another fault than the one that happened",
+            hint="`raise` without a name raises the same exception again",
             at=middleware_of(api.app),
         )
         expect.that(
@@ -977,7 +1243,7 @@ class TestAfterTheCommit:
             [1],
             did="the users that the welcome sees, one number for each welcome",
             why="a task that looks the user up would find nobody; or no welcome is sent at all, or more than one",
-            hint="background.add_task(send_welcome, user.id): it runs after the commit and the answer",
+            hint="put send_welcome on the list of background tasks once: it runs after the commit and the answer",
             at=route,
         )
 
@@ -992,13 +1258,13 @@ class TestAfterTheCommit:
             [expect.body(answer).get("id")],
             did="what send_welcome was given",
             why="it must know who is welcomed, and an object of a session that is closed may be out of date",
-            hint="background.add_task(send_welcome, user.id): a plain number",
+            hint="the argument behind the function is the id of this new user, a plain number, and there is one task",
             at=route,
         )
 
     async def test_a_failed_commit(self, load, api, welcomes, route):
         """When the commit fails, no welcome is sent"""
-        with full_disk():
+        with full_disk(api):
             answer = await welcomes.sign_up(api, route)
         expect.status(answer, 500, **lost(load))
         expect.equal(
@@ -1052,6 +1318,29 @@ class TestAfterTheCommit:
             did="the order of the answer and the welcome",
             why="people would wait for the mail server",
             hint="background.add_task: FastAPI runs the task when the answer is out",
+            at=route,
+        )
+
+    async def test_the_work_of_others(self, api, welcomes, route, endings, broken_database):
+        """The route commits nothing, and a fault of the database stays a 500, without a welcome"""
+        endings.clear()
+        await welcomes.sign_up(api, route)
+        endings.none(
+            did=f"POST {USERS}",
+            at=route,
+            why="who commits in a route saves half of a request, when what follows fails",
+            hint="take the commit out: get_session commits before the answer, and the task runs after both",
+        )
+        welcomes.given.clear()
+        with broken_database(api, "insert") as broken:
+            answer = await welcomes.sign_up(api, route, BOB)
+            broken.is_500(answer, at=route, hint="catch nothing in the route: what the service raises goes on")
+        expect.equal(
+            welcomes.given,
+            [],
+            did="the welcomes that were sent, when the database failed",
+            why="somebody who is no user would get a welcome",
+            hint="add the task after service.create",
             at=route,
         )
 

@@ -17,6 +17,7 @@ CHEAP = 4
 NO_BYPASS = "another password than the right one would open the account"
 LISTS_USERS = "a stranger could find out by a clock who has an account"
 NO_CRASH = "the sign-in would answer with a 500"
+OLDER = ("$2a$", "$2y$")  # how older programs begin a bcrypt hash
 NOBODY = "only the right password for a stored hash may open an account"
 
 
@@ -57,9 +58,10 @@ def dearer(security):
     security.pwd_context.update(bcrypt__rounds=CHEAP)
 
 
-async def warmed(load):
-    """Import the learner's `app.core.security` anew, at the lowest cost, and warm it up."""
+async def warmed(load, ready=lambda: None):
+    """Import the learner's `app.core.security` anew, at the lowest cost, say that it is `ready`, and warm it up."""
     security = cheaply(load.fresh("core.security"))
+    ready()
     why = "the app would not start, or the first unknown user would wait longer than others"
     await finished(security.warm_up_hashing(), "await warm_up_hashing()", why, "", security.warm_up_hashing)
     return security
@@ -107,9 +109,15 @@ def fits(password, hashed):
         return False
 
 
+def shortened(text):
+    """Return the beginning of a text, and its length where it is cut."""
+    return text if len(text) < 24 else f"{text[:12]}…' ({len(text) - 2} characters)"
+
+
 def call(password, stored):
     """Return a call of check_hash as a person would write it."""
-    what = {None: "None"}.get(stored, "the stored hash" if str(stored).startswith("$2") else repr(stored))
+    whole = str(stored).startswith("$2") and len(str(stored)) == 60
+    what = "the stored hash" if whole else shortened(repr(stored))
     return f"check_hash({expect.shown(password)}, {what})"
 
 
@@ -126,6 +134,8 @@ def check(security, password, stored):
             why=NO_CRASH,
             hint=hint_for(error, stored),
             at=at,
+            error=error,
+            sure=True,
         ) from None
     if inspect.iscoroutine(answer):
         answer.close()
@@ -147,7 +157,9 @@ def hint_for(error, stored):
     if "not None" in str(error):
         return "ask whether hashed_password is None before anything else reads it"
     if "could not be identified" in str(error):
-        return "ask pwd_context.identify(hashed_password): it returns None for a text that is no hash"
+        return "verify says ValueError for a text that is no hash: catch it around this call, and do the dummy's work"
+    if str(stored).startswith("$2") and len(str(stored)) != len(hash_of(HORSE)):
+        return "a hash that was cut short is no hash, though it begins like one: catch the ValueError of verify"
     if "72 bytes" in str(error):
         return "ask is_too_long first: count bytes, not characters"
     if "surrogates" in str(error):
@@ -163,11 +175,13 @@ def pair_of(answer, did, at):
         isinstance(answer, tuple) and len(answer) == 2,
         did=did,
         got=repr(answer),
-        expected="a pair such as (True, None)",
+        expected="a pair: first True or False, then None or a new hash",
         why="the caller takes it apart: `valid, new_hash = ...`",
-        hint="return two values with a comma: `return pwd_context.verify(...), None`"
-        if answer is not None
-        else "the function ends without a `return`: return the pair",
+        hint="the function ends without a `return`: return the pair"
+        if answer is None
+        else "return the pair of check_hash as it is: do not take it apart"
+        if at.__name__ == "verify_password"
+        else "return two values with a comma between them",
         at=at,
     )
     expect.that(
@@ -179,6 +193,17 @@ def pair_of(answer, did, at):
         hint="return what passlib says: True or False",
         at=at,
     )
+    if inspect.iscoroutine(answer[1]):
+        answer[1].close()
+        raise expect.Wrong(
+            did=did,
+            got="a coroutine in the second place",
+            expected="a text or None in the second place",
+            why="the caller would store a coroutine in the row of the user",
+            hint="hash_password is async, and check_hash runs in a thread that awaits nothing: ask pwd_context itself",
+            at=at,
+            sure=True,
+        )
     expect.that(
         answer[1] is None or isinstance(answer[1], str),
         did=did,
@@ -191,6 +216,11 @@ def pair_of(answer, did, at):
     return answer
 
 
+def second(text, stored):
+    """Return the second place of a pair in words."""
+    return "None" if text is None else "the stored text again" if text == stored else "a new hash"
+
+
 def expect_answer(security, password, stored, valid, *, why, hint):
     """Expect the first place of the pair, and, for a wrong password, None in the second."""
     got = check(security, password, stored)
@@ -198,7 +228,7 @@ def expect_answer(security, password, stored, valid, *, why, hint):
     expect.that(
         got == expected,
         did=call(password, stored),
-        got="(True, …)" if got[0] else f"(False, {'None' if got[1] is None else 'a new hash'})",
+        got="(True, …)" if got[0] else f"(False, {second(got[1], stored)})",
         expected="(True, …)" if valid else "(False, None)",
         why=why,
         hint=hint,
@@ -326,8 +356,8 @@ class TestHash:
             got=cost,
             expected="12 or more",
             why="each step less makes the thief twice as fast",
-            hint="write 12 behind bcrypt__rounds, in the line of pwd_context",
-            at=security.hash_password,
+            hint="the cost of all hashes is one number, in the line of pwd_context",
+            at=(security, "pwd_context"),
         )
 
     def test_the_right_password(self, security):
@@ -342,6 +372,15 @@ class TestHash:
                 hint="a new hash has a new salt, so never compare hashes: use pwd_context.verify"
                 if password == HORSE
                 else "compare the password as it is: do not trim it, do not change its case",
+            )
+        for beginning in OLDER:
+            expect_answer(
+                security,
+                HORSE,
+                hash_of(HORSE).replace("$2b$", beginning, 1),
+                True,
+                why=f"people whose hash was made by an older program, and begins with {beginning}, could not sign in",
+                hint="let pwd_context.verify read the stored text: it knows every beginning of a bcrypt hash",
             )
 
     def test_a_wrong_password(self, security):
@@ -472,16 +511,24 @@ class TestOffTheLoop:
 
         check_hash.__qualname__ = "check_hash"  # for the message of an exception
         monkeypatch.setattr(inspect.getmodule(security.verify_password), "check_hash", check_hash)
-        stored = hash_of("Another horse")
-        answer = await verified(security, HORSE, stored)
-        expect.equal(
-            (asked, tuple(answer)),
-            ([(HORSE, stored)], (True, "a better hash")),
-            did="await verify_password(password, stored): the calls of check_hash, and the answer",
-            why="what check_hash learns in the next exercises would never reach a sign-in",
-            hint="run check_hash in the thread, with both arguments, and return its pair",
-            at=security.verify_password,
-        )
+        for password, stored, known in (
+            (HORSE, hash_of("Another horse"), "the stored hash"),
+            (HORSE, None, "None"),
+            ("", "", '""'),
+            ("a" * 73, "!", '"!"'),
+        ):
+            asked.clear()
+            answer = await verified(security, password, stored)
+            expect.equal(
+                (asked, tuple(answer)),
+                ([(password, stored)], (True, "a better hash")),
+                did=f"await verify_password({expect.shown(password)}, {known}): check_hash's calls, and the answer",
+                why="what check_hash learns in the next exercises would never reach a sign-in",
+                hint="decide nothing here: check_hash is asked about every password, and about None too"
+                if not asked
+                else "run check_hash in the thread, with both arguments, and return its pair",
+                at=security.verify_password,
+            )
 
 
 # ---------------------------------------------------------------------------------------------------------------- 7.3
@@ -504,8 +551,12 @@ class TestLongPasswords:
                 security.is_too_long(password),
                 expected,
                 did=f"is_too_long({expect.shown(password)})",
-                why="bcrypt reads 72 bytes, and É has two of them",
-                hint="compare len(password.encode()) with MAX_PASSWORD_BYTES; exactly 72 bytes are good",
+                why="bcrypt reads 72 bytes: a password that has exactly 72 is a good one"
+                if len(password.encode()) == 72
+                else "bcrypt reads 72 bytes, and a letter may have two or four of them",
+                hint="72 bytes are not too many yet: more than MAX_PASSWORD_BYTES are"
+                if len(password.encode()) == 72
+                else "count the bytes of the text, and compare their number with MAX_PASSWORD_BYTES",
                 at=security.is_too_long,
             )
 
@@ -520,6 +571,32 @@ class TestLongPasswords:
                 why=NO_CRASH,
                 hint="ask is_too_long first, and return False, None",
             )
+
+    def test_is_too_long_decides(self, security, work, monkeypatch):
+        """check_hash asks is_too_long before it compares"""
+        hashed, asked = hash_of(HORSE), []
+
+        def too_long(password):
+            asked.append(password)
+            return True
+
+        def cannot(password):
+            return not too_long(password)
+
+        module = inspect.getmodule(security.check_hash)
+        monkeypatch.setattr(module, "is_too_long", too_long)
+        if hasattr(module, "can_be_hashed"):  # exercise 7.6 asks in there
+            monkeypatch.setattr(module, "can_be_hashed", cannot)
+        answer = check(security, HORSE, hashed)
+        expect.that(
+            bool(asked) and answer == (False, None),
+            did="check_hash, for a password of which is_too_long says True",
+            got="is_too_long was never asked" if not asked else f"({answer[0]}, {second(answer[1], hashed)})",
+            expected="is_too_long is asked, and the answer is (False, None)",
+            why="two rules for one thing: one of them will be changed, and the other one forgotten",
+            hint="the first line of check_hash asks is_too_long",
+            at=security.check_hash,
+        )
 
     def test_nothing_is_cut(self, security):
         """The right password of 72 bytes with anything behind it is wrong"""
@@ -559,8 +636,10 @@ def cases():
     return [
         ("Ada, a wrong password", "Wrong horse", hashed),
         (UNKNOWN, HORSE, None),
+        ("Ada, an empty password", "", hashed),
         ("Ada, 73 letters", "a" * 73, hashed),
         ("Ada, 37 letters É", "É" * 37, hashed),
+        ("an unknown user, an empty password", "", None),
         ("an unknown user, 73 letters", "a" * 73, None),
     ]
 
@@ -577,6 +656,21 @@ def expect_one_run(security, work, who, password, stored):
         why=LISTS_USERS,
         hint="where nothing can be compared, return pwd_context.dummy_verify(), None",
         at=security.check_hash,
+    )
+
+
+async def expect_one_run_of_a_sign_in(security, work, who, stored):
+    """Expect that verify_password, too, costs one run where there is nothing to compare."""
+    work.costs.clear()
+    await verified(security, HORSE, stored)
+    expect.that(
+        work.costs == [CHEAP],
+        did=f"{who}: await verify_password({expect.shown(HORSE)}, {stored!r}), at cost {CHEAP}",
+        got=", ".join(f"a run of bcrypt at cost {cost}" for cost in work.costs) or "bcrypt never ran",
+        expected=f"one run of bcrypt at cost {CHEAP}",
+        why=LISTS_USERS,
+        hint="verify_password decides nothing by itself: it runs check_hash in a thread, for every stored text",
+        at=security.verify_password,
     )
 
 
@@ -599,6 +693,7 @@ class TestEqualWork:
         security = await warmed(load)
         for who, password, stored in cases():
             expect_one_run(security, work, who, password, stored)
+        await expect_one_run_of_a_sign_in(security, work, UNKNOWN, None)
 
     async def test_the_right_password_costs_the_same(self, security, work):
         """The right password is still right, for one run of bcrypt"""
@@ -643,9 +738,16 @@ class TestEqualWork:
 
     async def test_warming_up_leaves_the_loop_free(self, load, patient):
         """While warm_up_hashing works, the event loop goes on"""
-        security = await warmed(load)
+        hearts = []
+
+        def ready():  # what ran while the module was imported is no work of warm_up_hashing
+            patient.waited.clear(), patient.begun.clear(), patient.free.clear()
+            hearts.append(asyncio.create_task(patient.beat()))
+
+        security = await warmed(load, ready)
         if patient.waited:
             expect_free(patient, "await warm_up_hashing()", security.warm_up_hashing)
+        hearts[0].cancel()
 
 
 # ---------------------------------------------------------------------------------------------------------------- 7.5
@@ -653,13 +755,61 @@ class TestEqualWork:
 
 @exercise("7.5")
 class TestBetterHash:
+    def test_better_hash(self, dearer):
+        """better_hash gives a new hash of the password for a cheaper one, and None for one of today's cost"""
+        for rounds in (CHEAP, CHEAP + 1):
+            stored, cheap = hash_of(HORSE, rounds), rounds == CHEAP
+            new = dearer.better_hash(HORSE, stored)
+            if inspect.iscoroutine(new):
+                new.close()
+                new = "a coroutine"
+            expect.that(
+                isinstance(new, str) and new != stored and fits(HORSE, new) if cheap else new is None,
+                did=f"better_hash({expect.shown(HORSE)}, a hash of cost {rounds}), when today's cost is {CHEAP + 1}",
+                got=new if new == "a coroutine" else second(new, stored),
+                expected="a new hash of the same password" if cheap else "None",
+                why="the hashes of old users would stay cheap for ever"
+                if cheap
+                else "each sign-in would write to the database, and take twice as long",
+                hint="better_hash is an ordinary function, and hash_password is async: ask pwd_context itself"
+                if new == "a coroutine"
+                else "needs_update says whether the stored text is too cheap, hash makes a new one",
+                at=dearer.better_hash,
+            )
+
+    def test_check_hash_uses_it(self, dearer, monkeypatch):
+        """check_hash hands on what better_hash says, and asks it only about a right password"""
+        asked, hashed = [], hash_of(HORSE)
+
+        def better_hash(password, hashed_password):
+            asked.append((password, hashed_password))
+            return "what better_hash says"
+
+        monkeypatch.setattr(inspect.getmodule(dearer.check_hash), "better_hash", better_hash)
+        for password in ("Wrong horse", "a" * 73, HORSE):
+            answer = check(dearer, password, hashed)
+            right = password == HORSE
+            wanted = ([(HORSE, hashed)], (True, "what better_hash says")) if right else ([], (False, None))
+            expect.that(
+                (asked, answer) == wanted,
+                did=f"{call(password, hashed)}: the calls of better_hash, and the answer",
+                got=f"{len(asked)} calls, ({answer[0]}, {second(answer[1], hashed)})",
+                expected="one call, and its result in the second place" if right else "no call, (False, None)",
+                why="two copies of one rule: one of them will be changed, and the other one forgotten"
+                if right
+                else "the caller stores the new hash, and the wrong password becomes the right one",
+                hint="when the password is right, the second place is what better_hash returns; else it is None",
+                at=dearer.check_hash,
+            )
+
     def test_a_hash_of_today(self, security):
         """The right password for a hash of today's cost gives (True, None)"""
-        got = check(security, HORSE, hash_of(HORSE))
+        stored = hash_of(HORSE)
+        got = check(security, HORSE, stored)
         expect.that(
             got == (True, None),
             did=f"check_hash({expect.shown(HORSE)}, a hash of today's cost)",
-            got=f"({got[0]}, {'None' if got[1] is None else 'a new hash'})",
+            got=f"({got[0]}, {second(got[1], stored)})",
             expected="(True, None)",
             why="each sign-in would write to the database, and take twice as long",
             hint="make a new hash only where one is needed: pwd_context.needs_update(hashed_password)",
@@ -669,13 +819,14 @@ class TestBetterHash:
     def test_a_cheap_hash_is_replaced(self, dearer):
         """The right password for a cheaper hash gives (True, a new hash) of today's cost"""
         for password in (HORSE, "Größe 🙂", "a" * 72):
-            valid, new = check(dearer, password, hash_of(password))
+            stored = hash_of(password)
+            valid, new = check(dearer, password, stored)
             did = f"check_hash({expect.shown(password)}, a hash of cost {CHEAP}), when today's cost is {CHEAP + 1}"
             why = "the hashes of old users would stay cheap for ever"
             expect.that(
-                valid and isinstance(new, str),
+                valid and isinstance(new, str) and new != stored,
                 did=did,
-                got=f"({valid}, {expect.shown(new)})",
+                got=f"({valid}, {second(new, stored)})",
                 expected="(True, a new hash)",
                 why=why,
                 hint="when the password is right, the second place is better_hash(password, hashed_password)",
@@ -745,6 +896,12 @@ HOSTILE = {
     "of more than 72 bytes": ("É" * 37, "a" * 73, HORSE + " " * 60),
 }
 NO_HASHES = ("!", "", "*", "$1$salt$unknown", HORSE)
+GOOD = hash_of(HORSE)
+CUT_SHORT = {
+    "a hash that was cut short": (GOOD[:-1], GOOD[:40], GOOD[:29], GOOD[:7], "$2b$"),
+    "a hash with something behind it": (GOOD + "x", GOOD + "\n"),
+    "a hash with a cost that there is not": (GOOD.replace("$04$", "$99$"), GOOD.replace("$04$", "$xx$")),
+}
 
 
 @exercise("7.6")
@@ -752,7 +909,8 @@ class TestHostileInput:
     def test_can_be_hashed(self, security):
         """can_be_hashed refuses a NUL, half of a character and more than 72 bytes, and takes everything else"""
         for password in (HORSE, "🙂 Correct horse", "Größe", "\ud7ff\ue000", "tab\tand\nline", "a" * 72, "É" * 36, ""):
-            self.expect_can(security, password, True, self.hint_for_a_good_one)
+            known = not password.isprintable() and "a tab, a line break and every whole character can be hashed"
+            self.expect_can(security, password, True, lambda got, known=known: known or self.hint_for_a_good_one(got))
         for kind, hint in {
             "with a NUL": "return False for a NUL too: refuse_unstorable knows it",
             "with half of a character": "return False for half of a character too: refuse_unstorable knows it",
@@ -760,6 +918,19 @@ class TestHostileInput:
         }.items():
             for password in HOSTILE[kind]:
                 self.expect_can(security, password, False, lambda _got, hint=hint: hint)
+
+    def test_half_a_hash_is_no_hash(self, security):
+        """A row whose text only begins like a hash, or was cut short, opens to nobody, and is no 500"""
+        for what, texts in CUT_SHORT.items():
+            for stored in texts:
+                expect_answer(
+                    security,
+                    HORSE,
+                    stored,
+                    False,
+                    why=f"{what} is no reason for a 500, and opens to nobody",
+                    hint="the beginning says too little: verify raises ValueError when it cannot read the whole text",
+                )
 
     @staticmethod
     def hint_for_a_good_one(got):
@@ -818,7 +989,7 @@ class TestHostileInput:
                     stored,
                     False,
                     why="a row of chapter 05 would give a 500, or open to everybody",
-                    hint="ask pwd_context.identify(hashed_password): it returns None for a text that is no hash",
+                    hint="what verify cannot read is no hash: do the dummy's work, and say False",
                 )
 
     async def test_hostile_input_costs_the_same(self, load, work):
@@ -830,6 +1001,10 @@ class TestHostileInput:
             expect_one_run(security, work, f"{UNKNOWN}, a password {who}", passwords[0], None)
         for stored in NO_HASHES:
             expect_one_run(security, work, "a stored text that is no hash", HORSE, stored)
+        for what, texts in CUT_SHORT.items():
+            expect_one_run(security, work, what, HORSE, texts[0])
+        for who, stored in ((UNKNOWN, None), ("a stored text that is empty", ""), ('a row of chapter 05, "!"', "!")):
+            await expect_one_run_of_a_sign_in(security, work, who, stored)
 
     async def test_people_still_sign_in(self, security):
         """The right password still opens the account"""
@@ -840,8 +1015,17 @@ class TestHostileInput:
                 True,
                 did=f"await verify_password({expect.shown(password)}, its own hash), the first place",
                 why="nobody could sign in any more",
-                hint="only what cannot be compared ends in the guard clause; identify is asked about the stored text",
+                hint="only what cannot be compared ends in the guard clause: does it ask about the right text?",
                 at=security.check_hash,
+            )
+        for beginning in OLDER:
+            expect_answer(
+                security,
+                HORSE,
+                hash_of(HORSE).replace("$2b$", beginning, 1),
+                True,
+                why=f"people whose hash was made by an older program, and begins with {beginning}, could not sign in",
+                hint="let pwd_context.verify read the stored text: it knows every beginning of a bcrypt hash",
             )
 
     def test_cheap_hashes_still_rise(self, dearer):

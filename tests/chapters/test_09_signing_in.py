@@ -3,10 +3,12 @@
 import asyncio
 import logging
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Annotated
 
+import bcrypt
 import pytest
-from fastapi import Depends
+from fastapi import Depends, HTTPException
 from sqlalchemy import event, func, select
 
 from workbook import expect
@@ -60,10 +62,45 @@ def crashed(answer):
     return str(exchange.response_body) if answer.status_code == 500 and exchange is not None else ""
 
 
+def not_crashed(answer, part, *, at, why, hint, expected="an answer"):
+    """Expect that no unexpected error says `part`: it rose far from the mistake, which is in `at`."""
+    if part in crashed(answer):
+        exchange = answer.extensions.get("workbook.exchange")
+        raise expect.Wrong(
+            did=exchange.request_line,
+            got=f"500: {crashed(answer)[:160]}",
+            expected=expected,
+            why=why,
+            hint=hint,
+            at=at,
+            exchange=exchange,
+            sure=True,
+        )
+
+
 def bad_tokens(people, user_id, kind):
-    """Return tokens that prove nothing: rubbish, one that is forged, and one that has expired."""
-    forged = people.token(user_id, kind=kind, key="another key of 32 characters or more")
-    return "rubbish", "a.b.c", forged, people.token(user_id, kind=kind, minutes=-5)
+    """Return tokens that prove nothing, each by a word for it: rubbish, one that is forged, one that has expired."""
+    return {
+        'the token "rubbish"': "rubbish",
+        'the token "a.b.c"': "a.b.c",
+        "a token signed with another key": people.token(user_id, kind=kind, key="another key of 32 characters or more"),
+        "a token that has expired": people.token(user_id, kind=kind, minutes=-5),
+    }
+
+
+async def add_switched_off(load, people):
+    """Store people of every kind who are switched off; yield a word for each, and the person."""
+    role = load("users.schemas").Role
+    kinds = {"a user": {}, "an admin": {"role": role.ADMIN}, "a superuser": {"is_superuser": True}}
+    for number, (who, columns) in enumerate(kinds.items()):
+        yield who, await people.add(f"off{number}", is_active=False, **columns)
+
+
+def has_error(load, answer, name, **reason):
+    """Expect the `code` of one of the app's own errors."""
+    expect.equal(
+        fields(answer).get("code"), getattr(load("auth.exceptions"), name).code, did="code of the answer", **reason
+    )
 
 
 def pair_of(answer, expected=200, **reason):
@@ -136,9 +173,19 @@ def refused_grant(answer, **reason):
         "invalid_grant",
         did="the field `error` of the answer",
         why="an OAuth client reads `error`, not our `detail`",
-        hint="raise an exception of auth/exceptions.py that has oauth_error",
+        hint=reason.get("hint", "raise an exception of auth/exceptions.py that has oauth_error"),
     )
     not_stored(answer)
+
+
+@contextmanager
+def with_token(kind):
+    """Say in a failure which token the request carried: its text says nothing to a person."""
+    try:
+        yield
+    except expect.Wrong as wrong:
+        wrong.did = f"{wrong.did}, with {kind}"
+        raise
 
 
 @contextmanager
@@ -157,24 +204,46 @@ def unprinted(name):
 # ---------------------------------------------------------------------------------------------------------------- 9.1
 
 
+@contextmanager
+def welcomes():
+    """Give the list of the welcome messages that are sent while the block runs."""
+    said, handler = [], logging.Handler()
+    handler.emit = lambda record: said.append(record.getMessage()) if "welcome" in record.getMessage() else None
+    logger = logging.getLogger("app.users.notifications")
+    logger.addHandler(handler)
+    try:
+        yield said
+    finally:
+        logger.removeHandler(handler)
+
+
 @exercise("9.1")
 class TestRegister:
     async def test_signed_up_and_signed_in(self, load, visitor):
         """Signing up answers 201 with both tokens and the user"""
-        answer = await register(visitor)
-        pair = pair_of(
-            answer,
-            201,
-            why="a client that creates an account expects 201 Created, with the tokens in it",
-            hint="set status_code=status.HTTP_201_CREATED in the decorator, and return what the service returns",
-        )
-        expect.equal(pair["token_type"], "bearer", did="token_type", hint="return the TokenPair of the service")
-        expect.equal(
-            pair["user"].get("username"), "ada", did="user.username", hint="return the TokenPair of the service"
-        )
-        for kind in ("access", "refresh"):
-            claims = claims_of(load, pair[f"{kind}_token"], kind, answer)
-            expect.equal(claims.sub, pair["user"]["id"], did=f"sub of the {kind} token", hint="let `_pair` make both")
+        for name in ("ada", "bob"):
+            answer = await register(visitor, name)
+            pair = pair_of(
+                answer,
+                201,
+                why="a client that creates an account expects 201 Created, with the tokens in it",
+                hint="the decorator has a parameter for the status of success; the body is what the service returns"
+                if answer.status_code == 200
+                else "compare with `create_user` in users/router.py, line by line",
+            )
+            expect.equal(pair["token_type"], "bearer", did="token_type", hint="return the TokenPair of the service")
+            expect.equal(
+                pair["user"].get("username"),
+                name,
+                did=f"user.username after the sign-up of {name}",
+                why="Bob would be signed in as Ada",
+                hint="return the TokenPair that the service made for this request",
+            )
+            for kind in ("access", "refresh"):
+                claims = claims_of(load, pair[f"{kind}_token"], kind, answer)
+                expect.equal(
+                    claims.sub, pair["user"]["id"], did=f"sub of the {kind} token", hint="let `_pair` make both"
+                )
 
     async def test_the_password_rules_hold(self, visitor):
         """A weak password, a bad e-mail and a short user name are refused with 422"""
@@ -199,11 +268,18 @@ class TestRegister:
         )
 
     async def test_a_taken_address_is_a_conflict(self, visitor):
-        """A second sign-up with the same e-mail, in other capitals, is 409"""
+        """A second sign-up with the same e-mail, in other capitals, is 409 with the code user_exists"""
         await register(visitor)
         answer = await register(visitor, "other", email="ADA@example.com")
         hint = "let service.register create the user, from a Register"
         expect.status(answer, 409, why="two accounts would share one mailbox", hint=hint)
+        expect.equal(
+            fields(answer).get("code"),
+            "user_exists",
+            did="code of the answer",
+            why="a client reads the code, and each door must say the same",
+            hint="service.register raises UserExists: let it pass, the handler of chapter 06 answers",
+        )
 
     async def test_no_secret_leaves(self, visitor):
         """The answer holds neither the password nor its hash, and no cache may keep it"""
@@ -220,22 +296,20 @@ class TestRegister:
 
     async def test_the_new_user_is_welcomed(self, visitor):
         """A new user is welcomed once, by id; a refused sign-up welcomes nobody"""
-        said, handler = [], logging.Handler()
-        handler.emit = lambda record: said.append(record.getMessage())
-        logger = logging.getLogger("app.users.notifications")
-        logger.addHandler(handler)
-        try:
-            pair = pair_of(await register(visitor), 201, hint="return the TokenPair of the service")
+        with welcomes() as found:
+            pairs = [pair_of(await register(visitor), 201, hint="return the TokenPair of the service")]
             await register(visitor)
             await register(visitor, "bob", password="weak")
-        finally:
-            logger.removeHandler(handler)
+            pairs.append(pair_of(await register(visitor, "eve"), 201, hint="return the TokenPair of the service"))
+        ids = [pair["user"]["id"] for pair in pairs]
         expect.equal(
-            [text for text in said if "welcome" in text],
-            [f"welcome message for user {pair['user']['id']}"],
-            did="the messages of send_welcome after one good and two refused sign-ups",
+            found,
+            [f"welcome message for user {id}" for id in ids],
+            did=f"the messages of send_welcome after the sign-ups of the users {ids[0]} and {ids[1]}, and two refused",
             why="a new user never hears from us, or somebody is welcomed to an account that does not exist",
-            hint="background.add_task(send_welcome, pair.user.id), below the call of the service",
+            hint="a background task: the function, and behind it the new id; both below the call of the service"
+            if not found
+            else "one task for each good sign-up, with the id of the user that this sign-up made",
         )
 
     async def test_welcomed_after_the_commit(self, load, open_visit, monkeypatch):
@@ -259,11 +333,64 @@ class TestRegister:
             [1],
             did="the users that the welcome sees, one number for each welcome",
             why="the row is not saved yet: when the commit fails, somebody who is no user gets a welcome",
-            hint="`background.add_task(send_welcome, pair.user.id)`: a background task runs after the commit",
+            hint="a background task runs after the commit: hand `send_welcome` to the BackgroundTasks",
+        )
+
+    async def test_a_broken_database(self, visitor, broken_database):
+        """When the database fails, the answer is 500, not a taken name, and nobody is welcomed"""
+        with welcomes() as found:
+            for kind in ("insert", "commit"):
+                with unprinted("app.core.middleware"), broken_database(visitor, kind) as broken:
+                    answer = await register(visitor)
+                broken.is_500(answer, hint="the route catches nothing: the service says what is wrong")
+        expect.that(
+            not found,
+            did="POST /api/v1/auth/register, while the database fails",
+            got="a welcome was sent",
+            expected="nobody is welcomed",
+            why="somebody is welcomed to an account that does not exist",
+            hint="hand the task over below the call of the service",
+        )
+
+    async def test_get_session_commits(self, visitor, endings):
+        """The route and the service commit nothing: get_session does, when the route has returned"""
+        await register(visitor)
+        await register(visitor)
+        endings.none(
+            did="POST /api/v1/auth/register",
+            hint="get_session commits when the route has returned, and a background task runs after that",
         )
 
 
 # ---------------------------------------------------------------------------------------------------------------- 9.2
+
+
+def missing_fields(answer):
+    """Return the places of what a 422 says is missing."""
+    errors = fields(answer).get("errors")
+    return {tuple(map(str, one.get("loc", ()))) for one in errors} if isinstance(errors, list) else set()
+
+
+def why_not_understood(answer):
+    """Say in what language the route listened."""
+    lost = missing_fields(answer)
+    if any(place[-1] == "grant_type" for place in lost):
+        return "the docs page and many clients send no grant_type, or an empty one"
+    where = {place[0] for place in lost}
+    heard = "the address" if where == {"query"} else "JSON, or fields of other names"
+    return f"the docs page and every OAuth client send a form with username and password; this route reads {heard}"
+
+
+def hint_for_the_form(answer):
+    """Say what to change about the parameter."""
+    if any(place[-1] == "grant_type" for place in missing_fields(answer)):
+        return "take OAuth2PasswordRequestForm: the strict form insists on a grant_type"
+    return "look at the small app in the text: its parameter reads a form"
+
+
+def by_service(name):
+    """Return a hint: the service's error passes."""
+    return f"let the service's error pass: {name} has the header, the field and the code"
 
 
 @exercise("9.2")
@@ -277,8 +404,8 @@ class TestLoginForm:
             response=answer,
             got="422: the form was not understood",
             expected="200 OK",
-            why="the docs page and every OAuth client send a form; this route reads JSON or the address",
-            hint="take `form: Annotated[OAuth2PasswordRequestForm, Depends()]`: it reads the form",
+            why=why_not_understood(answer),
+            hint=hint_for_the_form(answer),
         )
         expect.that(
             answer.status_code != 201,
@@ -313,25 +440,83 @@ class TestLoginForm:
             await visitor.post(f"{API}/auth/login", data=form, headers=headers),
             200,
             why="nobody could sign in on the docs page",
-            hint="take `form: Annotated[OAuth2PasswordRequestForm, Depends()]`: it knows these fields",
+            hint="take the form object of the small app in the text: it knows these fields",
         )
 
-    async def test_a_wrong_password_is_refused(self, visitor, people):
-        """A wrong password is 401"""
+    async def test_a_wrong_password_is_refused(self, load, visitor, people):
+        """A wrong password is the 401 of the service: challenge, invalid_grant, no-store"""
         await people.add("ada")
         answer = await login(visitor, "ada", "Wrong horse")
         expect.status(answer, 401, why="anybody could sign in as Ada", hint="let service.login decide")
+        refused_grant(answer, hint=by_service("InvalidCredentials"))
+        has_error(
+            load,
+            answer,
+            "InvalidCredentials",
+            why="a client reads the code to tell a wrong password from a missing token",
+            hint=by_service("InvalidCredentials"),
+        )
 
     async def test_every_character_arrives(self, visitor, people, load):
-        """A password with &, +, %, = and é arrives unchanged"""
-        password = "A&b+c=d%20 é?"
-        await people.add("eve", hashed_password=await load("core.security").hash_password(password))
-        expect.status(
-            await login(visitor, "eve", password),
-            200,
-            why="a person with such a password is locked out",
-            hint="let OAuth2PasswordRequestForm read the form; do not cut the text yourself",
+        """A password with &, +, %, =, é and spaces at both ends arrives unchanged"""
+        for number, password in enumerate(("A&b+c=d%20 é?", "  Two spaces, and one behind ")):
+            await people.add(f"eve{number}", hashed_password=await load("core.security").hash_password(password))
+            expect.status(
+                await login(visitor, f"eve{number}", password),
+                200,
+                why="a person with such a password is locked out",
+                hint="let OAuth2PasswordRequestForm read the form, and hand the password on as it is",
+            )
+
+    async def test_the_service_decides(self, visitor, load, monkeypatch):
+        """service.login gets the name and the password as they came, once for each request"""
+        asked, refusal = [], load("auth.exceptions").InvalidCredentials
+
+        async def login_of_the_service(_self, identifier, password):
+            asked.append((identifier, password))
+            raise refusal
+
+        monkeypatch.setattr(load("auth.service").AuthService, "login", login_of_the_service)
+        for password in ("  Correct horse", "E\u0301" * 12, "\ufb01 Correct horse", "x" * 200):
+            asked.clear()
+            answer = await login(visitor, "ada", password)
+            expect.that(
+                len(asked) == 1,
+                response=answer,
+                got=f"service.login was called {len(asked)} times" if asked else "service.login was never called",
+                expected="one call of service.login",
+                why="two copies of the rules for signing in: the next section repairs only one of them",
+                hint="let service.login do the work, and return what it returns",
+            )
+            for what, got, sent in zip(("name", "password"), asked[0], ("ada", password), strict=True):
+                expect.equal(
+                    got,
+                    sent,
+                    did=f"the {what} that service.login got",
+                    why="every character of a password counts: another text is another password"
+                    if what == "password"
+                    else "the service looks for somebody else",
+                    hint=f"hand form.{'username' if what == 'name' else 'password'} on as it is",
+                )
+
+    async def test_a_broken_database(self, visitor, people, broken_database):
+        """When the database fails, the answer is 500, not 401"""
+        await people.add("ada")
+        with unprinted("app.core.middleware"), broken_database(visitor, "select") as broken:
+            answer = await login(visitor, "ada")
+        broken.is_500(
+            answer,
+            why="a broken database is no wrong password: people would change passwords that are right",
+            hint="the route catches nothing: let the service's error pass",
         )
+
+    async def test_get_session_commits(self, visitor, people, endings):
+        """The route commits nothing: get_session does, when the route has returned"""
+        await people.add("ada")
+        endings.clear()
+        for password in (PASSWORD, "Wrong horse"):
+            await login(visitor, "ada", password)
+        endings.none(did="POST /api/v1/auth/login", hint="take it out: get_session commits when the route has returned")
 
     async def test_incomplete_forms_and_json(self, visitor, people):
         """A form without a password is 422, and so are the fields as JSON or in the address"""
@@ -344,7 +529,7 @@ class TestLoginForm:
                 await visitor.post(path, **request),
                 422,
                 why="a password in the address stands in every log on its way; two languages are two doors to guard",
-                hint="one parameter `form: Annotated[OAuth2PasswordRequestForm, Depends()]`, and no other way in",
+                hint="one parameter, which reads the form, and no other way in",
             )
 
     async def test_the_document_shows_a_form(self, visitor):
@@ -357,27 +542,27 @@ class TestLoginForm:
             ["application/x-www-form-urlencoded"],
             did="the content types of POST /auth/login in openapi.json",
             why="clients that are made from the document would send the wrong thing",
-            hint="take `form: Annotated[OAuth2PasswordRequestForm, Depends()]`",
+            hint="take the form object of the small app in the text",
         )
 
 
 # ---------------------------------------------------------------------------------------------------------------- 9.3
 
 
-class Counter:
-    """Counts the comparisons with a hash that a context makes."""
+HASHPW = bcrypt.hashpw
 
-    def __init__(self, monkeypatch, context):
-        self.count = 0
-        for name in ("verify", "verify_and_update", "dummy_verify"):
-            monkeypatch.setattr(context, name, self._counted(getattr(context, name)), raising=False)
 
-    def _counted(self, function):
-        def wrapper(*args, **kwargs):
-            self.count += 1
-            return function(*args, **kwargs)
+@pytest.fixture
+def runs(monkeypatch):
+    """A list that grows by one for each run of bcrypt: work is counted, never timed."""
+    found = []
 
-        return wrapper
+    def hashpw(secret, salt):
+        found.append(salt)
+        return HASHPW(secret, salt)
+
+    monkeypatch.setattr(bcrypt, "hashpw", hashpw)
+    return found
 
 
 @exercise("9.3")
@@ -391,7 +576,7 @@ class TestCredentials:
                 answer,
                 401,
                 why="a stranger reads from the answer who has an account",
-                hint="raise InvalidCredentials for both: `if user is None or not valid:`",
+                hint="one exception for both: InvalidCredentials, after the comparison",
             )
             refused_grant(answer)
         wrong, unknown = ({**fields(answer), "request_id": ""} for answer in answers)
@@ -403,51 +588,75 @@ class TestCredentials:
             hint="raise InvalidCredentials for both",
         )
 
-    async def test_the_clock_tells_nothing(self, visitor, people, load, monkeypatch):
-        """An unknown name costs the time of a comparison, too"""
+    async def test_the_clock_tells_nothing(self, visitor, people, runs):
+        """Every log-in costs one comparison: known or not, right or wrong, switched off, or a hostile password"""
         await people.add("ada")
-        await login(visitor, "ada", "Wrong horse")
-        counter = Counter(monkeypatch, load("core.security").pwd_context)
+        await people.add("off", is_active=False)
         await login(visitor, "nobody", "Wrong horse")
-        expect.that(
-            counter.count > 0,
-            did="a log-in with an unknown name",
-            got="no hash was compared: the answer came at once",
-            expected="as much work as for a known name",
-            why="a stranger reads from the clock who has an account",
-            hint="call verify_password before the first `if`, with None when there is no user",
-            at=load("auth.service").AuthService.login,
-        )
+        for name, password in (
+            ("nobody", "Wrong horse"),
+            ("ada", "Wrong horse"),
+            ("ada", PASSWORD),
+            ("off", "Wrong horse"),
+            ("nobody", "A" * 73),
+            ("ada", "A" * 73),
+            ("nobody", "Wrong horse"),
+        ):
+            runs.clear()
+            await login(visitor, name, password)
+            expect.that(
+                len(runs) == 1,
+                did={"nobody": "a log-in with an unknown name", "ada": "a log-in with a known name"}.get(
+                    name, "a log-in of somebody who is switched off"
+                )
+                + f", password {expect.shown(password)}",
+                got=f"{len(runs)} runs of bcrypt" if runs else "no hash was compared: the answer came at once",
+                expected="one run of bcrypt, as for everybody",
+                why="a stranger reads from the clock who has an account",
+                hint="call verify_password before the first `if`, with None when there is no user"
+                if not runs
+                else "call verify_password once, for everybody",
+            )
 
-    async def test_the_right_password_signs_in(self, visitor, people):
+    async def test_the_right_password_signs_in(self, load, visitor, people):
         """The right password still signs in"""
         ada = await people.add("ada")
         answer = await login(visitor, "ada")
-        hint = "return await self._start_session(user)"
-        if "IntegrityError" in crashed(answer):
-            hint = "the second value is None when the old hash is good: `if new_hash:`"
-        pair = pair_of(answer, why="nobody could sign in", hint=hint)
+        not_crashed(
+            answer,
+            "NOT NULL constraint failed: users.hashed_password",
+            at=load("auth.service").AuthService.login,
+            why="nobody whose hash is good could sign in",
+            hint="the second value of verify_password is None when the old hash is good: store it only when it is one",
+        )
+        pair = pair_of(answer, why="nobody could sign in", hint="the last line starts the session of this user")
         expect.equal(pair["user"].get("id"), ada.id, did="user.id", hint="start the session of this user")
 
-    async def test_switched_off(self, visitor, people):
-        """Switched off, with the right password: 400 with inactive_user, invalid_grant and no-store"""
-        await people.add("off", is_active=False)
-        answer = await login(visitor, "off")
-        expect.status(
-            answer,
-            400,
-            why="whoever was locked out by an admin signs in again",
-            hint="after the password: `if not user.is_active: raise InactiveLogin`",
-        )
-        expect.equal(fields(answer).get("code"), "inactive_user", did="code", hint="raise InactiveLogin")
-        expect.equal(
-            fields(answer).get("error"),
-            "invalid_grant",
-            did="the field `error` of the answer",
-            why="an OAuth client reads `error`, not our `detail`",
-            hint="raise InactiveLogin, not InactiveUser",
-        )
-        not_stored(answer)
+    async def test_switched_off(self, load, visitor, people):
+        """Switched off, with the right password: 400 with inactive_user, invalid_grant and no-store, for admins too"""
+        async for who, person in add_switched_off(load, people):
+            answer = await login(visitor, person.username)
+            expect.status(
+                answer,
+                400,
+                why=f"{who} who was locked out signs in again",
+                hint="look at is_active when the password was found right, and at nothing else",
+            )
+            has_error(
+                load,
+                answer,
+                "InactiveLogin",
+                why="the client cannot tell this person the reason",
+                hint="raise InactiveLogin: it has the status, the code and the field",
+            )
+            expect.equal(
+                fields(answer).get("error"),
+                "invalid_grant",
+                did="the field `error` of the answer",
+                why="an OAuth client reads `error`, not our `detail`",
+                hint="raise InactiveLogin, not InactiveUser",
+            )
+            not_stored(answer)
 
     async def test_switched_off_with_a_wrong_password(self, visitor, people):
         """Switched off, with a wrong password: the 401 that everybody gets"""
@@ -499,7 +708,13 @@ class TestCredentials:
     async def test_hostile_names_are_only_wrong(self, visitor, people):
         """A NUL in the name, and a password of 73 bytes, are 401, not 500"""
         await people.add("ada")
-        for name, password in (("ada\x00", PASSWORD), ("ada", "A" * 73), ("ada", "Correct\x00horse")):
+        for name, password in (
+            ("ada\x00", PASSWORD),
+            ("ada", "A" * 73),
+            ("ada", "Correct\x00horse"),
+            ("nobody", "A" * 73),
+            ("nobody", "Correct\x00horse"),
+        ):
             expect.status(
                 await login(visitor, name, password),
                 401,
@@ -507,8 +722,44 @@ class TestCredentials:
                 hint="use get_by_identifier and verify_password; both take any text",
             )
 
+    async def test_a_broken_database(self, visitor, people, broken_database):
+        """When the database fails, the answer is 500, not 401"""
+        await people.add("ada")
+        with unprinted("app.core.middleware"), broken_database(visitor, "select") as broken:
+            answer = await login(visitor, "ada")
+        broken.is_500(
+            answer,
+            why="a broken database is no wrong password: people would change passwords that are right",
+            hint="nothing in `login` needs a `try`",
+        )
+
+    async def test_nothing_is_committed_here(self, visitor, people, load, endings):
+        """`login` commits nothing and rolls nothing back, also when it stores a new hash: get_session does"""
+        await people.add("ada")
+        load("core.security").pwd_context.update(bcrypt__rounds=5)
+        endings.clear()
+        for name, password in (("ada", PASSWORD), ("ada", "Wrong horse"), ("nobody", PASSWORD)):
+            await login(visitor, name, password)
+        endings.none(
+            did="POST /api/v1/auth/login",
+            why="when the rest of the sign-in fails, half of it is saved",
+            hint="take it out: the session has noticed the new value, and get_session commits at the end",
+        )
+
 
 # ---------------------------------------------------------------------------------------------------------------- 9.4
+
+
+def nobody_returned(answer, function):
+    """Expect that a dependency returns its user."""
+    not_crashed(
+        answer,
+        "'input': None",
+        at=function,
+        why="the route gets None in place of the user",
+        hint=f"`{function.__name__}` ends without a `return`: return the user",
+        expected="200 OK",
+    )
 
 
 @exercise("9.4")
@@ -517,7 +768,11 @@ class TestCurrentUser:
     def turned_away(self, load):
         """Expect a 401 with the challenge; an InvalidToken that nobody caught is a mistake of its own."""
 
-        def check(answer, **reason):
+        def check(answer, token, **reason):
+            with with_token(token):
+                self_checked(answer, **reason)
+
+        def self_checked(answer, **reason):
             expect.that(
                 "InvalidToken" not in crashed(answer),
                 response=answer,
@@ -526,13 +781,12 @@ class TestCurrentUser:
                 why="a bad token must send the client to the log-in; a 500 looks like our failure",
                 hint="`tokens.read` raises InvalidToken, and HTTP does not know it: catch it where you read the token, "
                 "and raise InvalidAccessToken in its place",
-                at=load("auth.dependencies").get_current_user,
             )
             challenged(answer, **reason)
 
         return check
 
-    async def test_an_access_token_is_its_user(self, visitor, people):
+    async def test_an_access_token_is_its_user(self, load, visitor, people):
         """A good access token opens /users/me, and it is you"""
         await people.add("bob")
         ada = await people.add("ada")
@@ -545,11 +799,12 @@ class TestCurrentUser:
             why="every client sends the token in the header Authorization",
             hint="let OAuth2PasswordBearer read the header: `token: Annotated[str, Depends(oauth2_scheme)]`",
         )
+        nobody_returned(answer, load("auth.dependencies").get_current_user)
         expect.status(
             answer,
             200,
             why="nobody who is signed in could use the API",
-            hint="tokens.read(token, TokenType.ACCESS), then user_crud.get(session, claims.sub), then return the user",
+            hint="the three bullets of the exercise, in their order: claims, user, return",
         )
         expect.equal(fields(answer).get("id"), ada.id, did="id of /users/me", hint="the user's id is claims.sub")
 
@@ -558,18 +813,28 @@ class TestCurrentUser:
         for headers in ({}, {"Authorization": "Basic YTpi"}, {"Authorization": "Bearer"}):
             turned_away(
                 await visitor.get(f"{API}/users/me", headers=headers),
+                f"the header Authorization: {headers['Authorization']}" if headers else "no header Authorization",
                 why="401 means: sign in first. A client that gets a 403 never shows the log-in",
                 hint="let OAuth2PasswordBearer read the header: `token: Annotated[str, Depends(oauth2_scheme)]`",
             )
 
-    async def test_forged_and_expired(self, visitor, people, turned_away):
+    async def test_forged_and_expired(self, load, visitor, people, turned_away):
         """Rubbish, a forged token and an expired one are 401 with the challenge"""
         ada = await people.add("ada")
-        for token in bad_tokens(people, ada.id, "access"):
+        for kind, token in bad_tokens(people, ada.id, "access").items():
+            answer = await me(visitor, token)
             turned_away(
-                await me(visitor, token),
+                answer,
+                kind,
                 why="a bad token must send the client to the log-in; a 500 looks like our failure",
-                hint="`except InvalidToken as error: raise InvalidAccessToken from error`",
+                hint="what `tokens.read` raises for a bad token must become an InvalidAccessToken",
+            )
+            has_error(
+                load,
+                answer,
+                "InvalidAccessToken",
+                why="a client reads the code: this token is of no use any more, so fetch another one",
+                hint="everything that is no good is an InvalidAccessToken",
             )
 
     async def test_a_refresh_token_opens_nothing(self, visitor, people, turned_away):
@@ -577,22 +842,90 @@ class TestCurrentUser:
         ada = await people.add("ada")
         turned_away(
             await me(visitor, people.token(ada.id, kind="refresh")),
+            "a good refresh token",
             why="a refresh token lives for days; whoever copies it could use every route with it",
             hint="read the token as TokenType.ACCESS, and as nothing else",
         )
 
-    async def test_a_user_who_is_gone(self, visitor, people, load, turned_away):
+    async def test_a_user_who_is_gone(self, load, visitor, people, turned_away):
         """A good token of a deleted user, or of one who never was, is 401"""
-        ada = await people.add("ada")
-        await people.change(ada, deleted_at=load("db.base").utc_now(), is_active=False)
-        for user_id in (ada.id, 999):
+        off, kept = await people.add("off"), await people.add("kept")
+        for person, is_active in ((off, False), (kept, True)):
+            await people.change(person, deleted_at=load("db.base").utc_now(), is_active=is_active)
+        for user_id, kind in (
+            (off.id, "a good token of a deleted user"),
+            (kept.id, "a good token of a deleted user"),
+            (999, "a good token of a user who never was"),
+        ):
+            answer = await me(visitor, people.token(user_id))
             turned_away(
-                await me(visitor, people.token(user_id)),
+                answer,
+                kind,
                 why="a deleted user would still be let in, or the answer would be a 500",
-                hint="ask user_crud.get, which hides deleted users; `if user is None: raise InvalidAccessToken`",
+                hint="ask user_crud.get, which hides deleted users, and look at what it returned before you go on",
+            )
+            has_error(
+                load,
+                answer,
+                "InvalidAccessToken",
+                why="a client reads the code: this token is of no use any more",
+                hint="everything that is no good is an InvalidAccessToken",
             )
 
-    async def test_the_authorize_button(self, visitor):
+    async def test_the_user_is_read_each_time(self, visitor, people, load, turned_away):
+        """With each request the user is read anew: a new name is seen, and who was deleted is out"""
+        ada = await people.add("ada")
+        token = people.token(ada.id)
+        await me(visitor, token)
+        await people.change(ada, full_name="Ada Lovelace")
+        expect.equal(
+            fields(await me(visitor, token)).get("full_name"),
+            "Ada Lovelace",
+            did="full_name of /users/me, with the same token, after the row was changed",
+            why="the app would go on with what was true some minutes ago",
+            hint="remember nothing between two requests: ask user_crud.get each time",
+        )
+        await people.change(ada, deleted_at=load("db.base").utc_now(), is_active=False)
+        turned_away(
+            await me(visitor, token),
+            "the token that was good before its user was deleted",
+            why="a deleted user goes on until the token expires",
+            hint="remember nothing between two requests: ask user_crud.get each time",
+        )
+
+    async def test_who_is_switched_off_is_known(self, load, visitor, people):
+        """The good token of a user who is switched off is no bad token: exercise 9.5 decides about them"""
+        async for who, person in add_switched_off(load, people):
+            answer = await me(visitor, people.token(person.id))
+            expect.that(
+                answer.status_code in (200, 400),
+                response=answer,
+                got=f"{answer.status_code}: the token of {who} who is switched off counts as a bad token",
+                expected="the user, as for every good token: get_current_active_user decides",
+                why="a switched-off user is known: the client would show the form to sign in, again and again",
+                hint="the table asks one question about the user: is there one? Take the other question out",
+            )
+
+    async def test_a_broken_database(self, visitor, people, broken_database):
+        """When the database fails, the answer is 500, not 401"""
+        ada = await people.add("ada")
+        with unprinted("app.core.middleware"), broken_database(visitor, "select") as broken:
+            answer = await me(visitor, people.token(ada.id))
+        broken.is_500(
+            answer,
+            why="a broken database is no bad token: everybody would be signed out",
+            hint="catch InvalidToken only, and only around the reading of the token",
+        )
+
+    async def test_nothing_is_committed_here(self, visitor, people, endings):
+        """The dependency commits nothing and rolls nothing back: get_session does"""
+        ada = await people.add("ada")
+        endings.clear()
+        for token in (people.token(ada.id), "rubbish"):
+            await me(visitor, token)
+        endings.none(did="GET /api/v1/users/me")
+
+    async def test_the_authorize_button(self, load, visitor):
         """The Authorize button of /docs sends its form to /api/v1/auth/login"""
         document = fields(await visitor.get(f"{API}/openapi.json"))
         schemes = document.get("components", {}).get("securitySchemes", {})
@@ -602,7 +935,8 @@ class TestCurrentUser:
             ["/api/v1/auth/login"],
             did="tokenUrl of the security schemes in openapi.json",
             why="the button would send the password to an address that does not exist",
-            hint='oauth2_scheme = OAuth2PasswordBearer(tokenUrl="/api/v1/auth/login")',
+            hint="the whole path of the log-in route, from the first slash on, as openapi.json lists it",
+            at=(load("auth.dependencies"), "oauth2_scheme"),
         )
         paths = document.get("paths", {})
         expect.that(
@@ -628,15 +962,12 @@ class TestCurrentUser:
 
 @exercise("9.5")
 class TestActiveUser:
-    async def test_switched_off_with_a_fresh_token(self, visitor, people):
+    async def test_switched_off_with_a_fresh_token(self, load, visitor, people):
         """A user who is switched off is refused at once with 400 and inactive_user, though the token is fresh"""
         ada = await people.add("ada")
-        expect.status(
-            await me(visitor, people.token(ada.id)),
-            200,
-            why="nobody could use the API",
-            hint="an active user may pass: return the user",
-        )
+        answer = await me(visitor, people.token(ada.id))
+        nobody_returned(answer, load("auth.dependencies").get_current_active_user)
+        expect.status(answer, 200, why="nobody could use the API", hint="an active user may pass: return the user")
         await people.change(ada, is_active=False)
         answer = await visitor.get(f"{API}/users/me", headers=ada.headers)
         expect.that(
@@ -645,17 +976,37 @@ class TestActiveUser:
             got="200 OK: she is switched off, and passes",
             expected="400 Bad Request",
             why="whoever an admin locks out goes on for up to 30 minutes",
-            hint="`if not user.is_active: raise InactiveUser`, above the return",
+            hint="one question about user.is_active before the user is returned, and a `raise` of the exception",
         )
         why = "the token is good, so signing in again does not help: a client must tell this apart from a 401"
         expect.status(answer, 400, why=why, hint="raise InactiveUser: it has the status and the code")
         expect.equal(fields(answer).get("code"), "inactive_user", did="code", why=why, hint="raise InactiveUser")
+        expect.that(
+            "error" not in fields(answer),
+            response=answer,
+            got=f"the field `error`: {fields(answer).get('error')!r}",
+            expected="no field `error`: it belongs to the token routes",
+            why="an OAuth client takes invalid_grant for a failed log-in, and there was none",
+            hint="InactiveLogin is for the log-in; here raise InactiveUser",
+        )
 
-    async def test_an_active_user_passes(self, visitor, people):
+    async def test_everybody_can_be_switched_off(self, load, visitor, people):
+        """An admin and a superuser who are switched off are refused, too"""
+        async for who, person in add_switched_off(load, people):
+            expect.status(
+                await me(visitor, people.token(person.id)),
+                400,
+                why=f"{who} who was switched off goes on: the most dangerous account cannot be stopped",
+                hint="ask user.is_active, and nothing else",
+            )
+
+    async def test_an_active_user_passes(self, load, visitor, people):
         """An active user passes; one who is switched on again does too"""
         ada = await people.add("ada", is_active=False)
+        await visitor.get(f"{API}/users/me", headers=ada.headers)
         await people.change(ada, is_active=True)
         answer = await visitor.get(f"{API}/users/me", headers=ada.headers)
+        nobody_returned(answer, load("auth.dependencies").get_current_active_user)
         expect.status(
             answer,
             200,
@@ -682,6 +1033,34 @@ class TestActiveUser:
 # ---------------------------------------------------------------------------------------------------------------- 9.6
 
 
+async def start_session(load, client, person, expires):
+    """Store a session of a person behind the routes' back; return its id, and the id of its newest token."""
+    model, new = load("auth.models").LoginSession, load("core.security").new_token_id
+    ids = new(), new()
+    async with client.sessions.begin() as session:
+        session.add(model(id=ids[0], user_id=person.id, current_jti=ids[1], expires_at=expires))
+    return ids
+
+
+def refresh_token(load, person, ids, expires, key=None):
+    """Sign a refresh token of a stored session."""
+    issuer, security = load("auth.tokens").TokenIssuer(settings_of(load)), load("core.security")
+    return security.create_token(
+        key or issuer.key,
+        security.TokenType.REFRESH,
+        user_id=person.id,
+        session_id=ids[0],
+        jti=ids[1],
+        expires=expires,
+    )
+
+
+async def stored_session(load, client, session_id):
+    """Return the row of a session, or None."""
+    async with client.sessions() as session:
+        return await session.get(load("auth.models").LoginSession, session_id)
+
+
 async def signed_in(client, people, name="ada"):
     """Store a user, sign in, and return the pair."""
     await people.add(name)
@@ -697,7 +1076,7 @@ class TestRefresh:
         new = pair_of(
             answer,
             why="after 30 minutes everybody would have to type the password again",
-            hint="follow the five steps; the last one is `return self._pair(user, claims.sid, jti, expires)`",
+            hint="follow the five steps; the last one returns a pair of the same session",
         )
         not_stored(answer)
         expect.that(
@@ -710,14 +1089,15 @@ class TestRefresh:
         )
         expect.status(await me(visitor, new["access_token"]), 200, hint="let `_pair` make both tokens")
         before = claims_of(load, old["refresh_token"], "refresh", answer)
-        after = claims_of(load, new["refresh_token"], "refresh", answer)
-        expect.equal(
-            after.sid,
-            before.sid,
-            did="sid of the new refresh token, compared with the old one",
-            why="each refresh would open one more session, and the old ones could never be ended",
-            hint="stay in the session: self._pair(user, claims.sid, …), not self._start_session(user)",
-        )
+        for kind in ("refresh", "access"):
+            after = claims_of(load, new[f"{kind}_token"], kind, answer)
+            expect.equal(
+                (after.sid, after.sub),
+                (before.sid, before.sub),
+                did=f"sid and sub of the new {kind} token, compared with the old refresh token",
+                why="each refresh would open one more session, and the old ones could never be ended",
+                hint="stay in the session: self._pair(user, claims.sid, …), not self._start_session(user)",
+            )
         expect.equal(new["user"], old["user"], did="user of the new pair", hint="get the user by claims.sub")
 
     async def test_the_old_one_is_spent(self, visitor, people):
@@ -741,38 +1121,101 @@ class TestRefresh:
                 hint="call new_token_id() once: rotate must store the id that the new token carries",
             )["refresh_token"]
 
-    async def test_the_session_lives_on(self, visitor, people, load):
-        """Each refresh moves the end of the session, in the table and in the token"""
-        pair = await signed_in(visitor, people)
-        sessions, model = visitor.sessions, load("auth.models").LoginSession
-        claims = claims_of(load, pair["refresh_token"], "refresh", await me(visitor))
-        async with sessions() as session:
-            row = await session.get(model, claims.sid)
-            row.expires_at = load("db.base").utc_now()
-            await session.commit()
-        answer = await refresh(visitor, pair["refresh_token"])
-        new = claims_of(load, pair_of(answer, hint="follow the five steps")["refresh_token"], "refresh", answer)
-        async with sessions() as session:
-            row = await session.get(model, claims.sid)
-        expect.that(
-            row is not None and abs(row.expires_at.timestamp() - new.exp) < 2,
-            did="expires_at of the session after a refresh",
-            got=f"{row.expires_at if row is not None else 'no row'}",
-            expected="the moment when the new refresh token expires, in 14 days",
-            why="a session that is in use would be cleared away as expired",
-            hint="hand the same `expires` to rotate and to _pair",
-        )
+    async def test_the_session_lives_on(self, open_visit, load, people):
+        """Each refresh moves the end of the session: from now on the whole lifetime of the settings, row and token"""
+        days = 3
+        async with open_visit(refresh_token_expire_days=days) as visitor:
+            ada, now = await type(people)(load, visitor).add("ada"), load("db.base").utc_now()
+            ids = await start_session(load, visitor, ada, now + timedelta(days=1))
+            answer = await refresh(visitor, refresh_token(load, ada, ids, now + timedelta(days=1)))
+            new = claims_of(load, pair_of(answer, hint="follow the five steps")["refresh_token"], "refresh", answer)
+            row = await stored_session(load, visitor, new.sid)
+        wanted = now.timestamp() + days * 86400
+        for what, end in (
+            ("exp of the new refresh token", new.exp),
+            ("expires_at of the session", row.expires_at.timestamp() if row is not None else 0),
+        ):
+            expect.that(
+                abs(end - wanted) < 60,
+                did=f"{what} after a refresh, with REFRESH_TOKEN_EXPIRE_DAYS={days}",
+                got=f"{(end - now.timestamp()) / 86400:.1f} days from now" if end else "there is no row",
+                expected=f"{days} days from now, though the old token had one day left",
+                why="a session that is in use would end in the middle of the work, or live longer than allowed",
+                hint="the end of the next token is self.tokens.refresh_expiry(): for rotate, and for _pair",
+            )
 
-    async def test_only_refresh_tokens(self, visitor, people):
+    async def test_the_table_remembers(self, visitor, people, load):
+        """The table holds the id of the newest refresh token, so a restart forgets nothing"""
+        token = (await signed_in(visitor, people))["refresh_token"]
+        for _ in range(2):
+            answer = await refresh(visitor, token)
+            token = pair_of(answer, hint="follow the five steps")["refresh_token"]
+            claims = claims_of(load, token, "refresh", answer)
+            row = await stored_session(load, visitor, claims.sid)
+            expect.that(
+                row is not None and row.current_jti == claims.jti,
+                did="current_jti in the table after a refresh, compared with the jti of the new refresh token",
+                got="another id" if row is not None else "there is no row",
+                expected="the same id",
+                why="after a restart, and in a second process, every spent token would work again",
+                hint="spent is what is not in the table: rotate stores the id that the new token carries",
+            )
+
+    async def test_a_spent_token_ends_its_session(self, visitor, people, load):
+        """A spent token raises ReusedRefreshToken and ends its session; every other session stays"""
+        spent = (await signed_in(visitor, people))["refresh_token"]
+        phone = pair_of(await login(visitor, "ada"), hint="write exercises 9.2 and 9.3 first")["refresh_token"]
+        bob = (await signed_in(visitor, people, "bob"))["refresh_token"]
+        answer = await refresh(visitor, spent)
+        pair_of(answer, hint="follow the five steps")
+        ended, *others = (claims_of(load, token, "refresh", answer).sid for token in (spent, phone, bob))
+        model, module = load("auth.models").LoginSession, load("auth.service")
+        async with visitor.sessions() as session:
+            service = module.AuthService(session, load("auth.tokens").TokenIssuer(settings_of(load)))
+            with expect.raising(
+                load("auth.exceptions").ReusedRefreshToken,
+                did="service.refresh(a spent token)",
+                why="the next section asks this error whether its changes are kept",
+                hint="`_refuse_spent` ends the session and raises: await it when rotate says False",
+            ):
+                await service.refresh(spent)
+            left = set(await session.scalars(select(model.id)))
+        for wanted, got, expected, why in (
+            (ended not in left, "the session is still there", "its session ends", "whoever stole the token goes on"),
+            (
+                left >= set(others),
+                "another session has ended, too",
+                "only the session of this token ends",
+                "one stolen token signs the user out everywhere, or signs out somebody else",
+            ),
+        ):
+            expect.that(
+                wanted,
+                did="service.refresh(a spent token)",
+                got=got,
+                expected=expected,
+                why=why,
+                hint="let `_refuse_spent` do it: it ends the session that the claims name",
+            )
+
+    async def test_only_refresh_tokens(self, load, visitor, people):
         """An access token, a forged and an expired token, and rubbish are 401"""
         pair = await signed_in(visitor, people)
         user_id = pair["user"]["id"]
-        for token in (pair["access_token"], *bad_tokens(people, user_id, "refresh"), ""):
-            refused_grant(
-                await refresh(visitor, token),
-                why="an access token would be as good as a refresh token, or a bad token would be a 500",
-                hint="self.tokens.read(refresh_token, TokenType.REFRESH); InvalidToken becomes InvalidRefreshToken",
-            )
+        tokens = {"an access token": pair["access_token"], "an empty token": ""} | bad_tokens(
+            people, user_id, "refresh"
+        )
+        for kind, token in tokens.items():
+            answer = await refresh(visitor, token)
+            with with_token(kind):
+                refused_grant(
+                    answer,
+                    why="an access token would be as good as a refresh token"
+                    if kind == "an access token"
+                    else "a bad token would be a 500, or good for a new pair",
+                    hint="read it as TokenType.REFRESH, in a try; InvalidToken becomes InvalidRefreshToken",
+                )
+                has_error(load, answer, "InvalidRefreshToken", hint="what cannot be read is an InvalidRefreshToken")
         expect.status(
             await refresh(visitor, pair["refresh_token"]),
             200,
@@ -782,15 +1225,23 @@ class TestRefresh:
 
     async def test_who_is_gone_or_switched_off(self, visitor, people, load):
         """A user who was switched off, or deleted, gets no new pair: 401"""
-        for name, change in (("off", {"is_active": False}), ("gone", {"deleted_at": load("db.base").utc_now()})):
-            person = await people.add(name)
+        admin, now = load("users.schemas").Role.ADMIN, load("db.base").utc_now()
+        for name, columns, change in (
+            ("off", {}, {"is_active": False}),
+            ("root", {"role": admin}, {"is_active": False}),
+            ("boss", {"is_superuser": True}, {"is_active": False}),
+            ("gone", {}, {"deleted_at": now}),
+        ):
+            person = await people.add(name, **columns)
             pair = pair_of(await login(visitor, name), hint="write exercises 9.2 and 9.3 first")
             await people.change(person, **change)
+            answer = await refresh(visitor, pair["refresh_token"])
             refused_grant(
-                await refresh(visitor, pair["refresh_token"]),
+                answer,
                 why="whoever an admin locks out stays signed in for 14 more days, again and again",
-                hint="`if user is None or not user.is_active: raise InvalidRefreshToken`",
+                hint="step 5: no pair for a user who is None, or not active",
             )
+            has_error(load, answer, "InvalidRefreshToken", hint="one who is gone or switched off: InvalidRefreshToken")
 
     async def test_families_are_apart(self, visitor, people):
         """Two devices have a session each: a refresh on one does not spend the other's token"""
@@ -804,7 +1255,7 @@ class TestRefresh:
                 hint="rotate only the session of this token: claims.sid",
             )
 
-    async def test_the_same_token_at_the_same_moment(self, open_visit, load):
+    async def test_the_same_token_at_the_same_moment(self, open_visit):
         """Of ten requests with the same token at the same moment, one gets a pair"""
         async with open_visit(database_url="sqlite+aiosqlite:///race.db") as visitor:
             token = pair_of(await register(visitor), 201, hint="write exercise 9.1 first")["refresh_token"]
@@ -817,7 +1268,35 @@ class TestRefresh:
             did="ten times POST /api/v1/auth/refresh with one token, at once",
             why="one token becomes two sessions: a thief who is quick enough is never noticed",
             hint="do not read and compare in Python: `rotate` asks and writes in one statement",
-            at=getattr(load("auth.service").AuthService, "refresh", None),
+        )
+
+    async def test_a_broken_database(self, visitor, people, broken_database):
+        """When the database fails, the answer is 500, not 401, and the token is not spent"""
+        token = (await signed_in(visitor, people))["refresh_token"]
+        for kind in ("update", "select", "commit"):
+            with unprinted("app.core.middleware"), broken_database(visitor, kind) as broken:
+                answer = await refresh(visitor, token)
+            broken.is_500(
+                answer,
+                why="a broken database is no bad token: everybody would be signed out",
+                hint="catch InvalidToken only, and only around the reading of the token",
+            )
+        expect.status(
+            await refresh(visitor, token),
+            200,
+            why="the client got no new token, and the old one is spent: people are signed out",
+            hint="`refresh` commits nothing: get_session does, when all is done",
+        )
+
+    async def test_nothing_is_committed_here(self, visitor, people, endings):
+        """`refresh` commits nothing and rolls nothing back: get_session does"""
+        token = (await signed_in(visitor, people))["refresh_token"]
+        endings.clear()
+        for one in (token, token, "rubbish"):
+            await refresh(visitor, one)
+        endings.none(
+            did="POST /api/v1/auth/refresh, with a good token, a spent one and rubbish",
+            hint="take it out: get_session commits when the route has returned",
         )
 
 
@@ -831,7 +1310,15 @@ class Probe:
         self._load, self._visitor = load, visitor
         self.model, errors = load("users.models").User, load("core.exceptions")
         kept = type("Kept", (errors.DomainError,), {"keep_changes": True})
-        self.endings = {"domain": errors.Conflict, "other": RuntimeError, "kept": kept, "fine": None}
+        self.endings = {
+            "domain": errors.Conflict,
+            "unknown": errors.NotAuthenticated,
+            "http": HTTPException(418),
+            "other": RuntimeError,
+            "kept": kept,
+            "again": kept,
+            "fine": None,
+        }
         session = Annotated[load("db.session").AsyncSession, Depends(load("db.session").get_session, scope="function")]
 
         async def probe(ending: str, session: session) -> dict[str, str]:
@@ -852,6 +1339,18 @@ class Probe:
             return answer, await crud.get_by_email(session, f"{ending}@example.com") is not None
 
 
+def not_swallowed(answer, load):
+    """Expect that get_session raises again what it caught; FastAPI has no answer otherwise."""
+    not_crashed(
+        answer,
+        "UnboundLocalError",
+        at=load("db.session").get_session,
+        why="the exception was caught and is lost, so nobody knows what to answer",
+        hint="what is caught must be raised again: a bare `raise` at the end of the except block",
+        expected="the answer of the error that the route raised",
+    )
+
+
 @exercise("9.7")
 class TestReuse:
     async def test_the_newest_token_is_worthless(self, visitor, people, load):
@@ -860,7 +1359,9 @@ class TestReuse:
         thief = pair_of(await refresh(visitor, stolen), hint="write exercise 9.6 first")["refresh_token"]
         sent, engine = [], visitor.sessions.kw["bind"].sync_engine
         event.listen(engine, "before_cursor_execute", lambda *args: sent.append(args[2]))
-        refused_grant(await refresh(visitor, stolen), hint="raise the error again after the commit: a bare `raise`")
+        answer = await refresh(visitor, stolen)
+        not_swallowed(answer, load)
+        refused_grant(answer, hint="raise the error again after the commit: a bare `raise`")
         deleted = any(text.startswith("DELETE FROM login_sessions") for text in sent)
         answer = await refresh(visitor, thief)
         if answer.status_code == 200:
@@ -895,35 +1396,42 @@ class TestReuse:
 
     async def test_an_error_that_keeps_its_changes(self, visitor, load):
         """A DomainError with keep_changes is answered, and what the route wrote is saved"""
-        answer, saved = await Probe(load, visitor).ask("kept")
-        expect.status(
-            answer,
-            400,
-            why="the client gets a wrong answer, or none",
-            hint="raise the error again after the commit: a bare `raise`",
-            at=load("db.session").get_session,
-        )
-        expect.that(
-            saved,
-            did="a route that writes a row and raises an error with keep_changes",
-            got="the row is not there",
-            expected="the row is there",
-            why="a revocation is taken back by its own answer",
-            hint="`if error.keep_changes: await session.commit()`, in the except block",
-            at=load("db.session").get_session,
-        )
+        probe = Probe(load, visitor)
+        for ending in ("kept", "again"):
+            answer, saved = await probe.ask(ending)
+            not_swallowed(answer, load)
+            expect.status(
+                answer,
+                400,
+                why="the client gets a wrong answer, or none",
+                hint="raise the error again after the commit: a bare `raise`",
+            )
+            expect.that(
+                saved,
+                did="a route that writes a row and raises an error with keep_changes"
+                + (", for the second time" if ending == "again" else ""),
+                got="the row is not there",
+                expected="the row is there",
+                why="a revocation is taken back by its own answer",
+                hint="in the except block: when the error has keep_changes, commit",
+            )
 
     async def test_other_errors_save_nothing(self, visitor, load):
         """Every other error is answered as before, and nothing of the request is saved"""
-        probe, place = Probe(load, visitor), load("db.session").get_session
-        for ending, status, name in (("domain", 409, "a Conflict"), ("other", 500, "a RuntimeError")):
+        probe = Probe(load, visitor)
+        for ending, status, name in (
+            ("domain", 409, "a Conflict"),
+            ("unknown", 401, "a NotAuthenticated"),
+            ("http", 418, "an HTTPException"),
+            ("other", 500, "a RuntimeError"),
+        ):
             answer, saved = await probe.ask(ending)
+            not_swallowed(answer, load)
             expect.status(
                 answer,
                 status,
                 why="the client is told something else than what happened",
                 hint="raise the error again: a bare `raise`, below the `if`",
-                at=place,
             )
             expect.that(
                 not saved,
@@ -932,7 +1440,6 @@ class TestReuse:
                 expected="nothing is saved",
                 why="a request that failed leaves half of its work behind",
                 hint="commit in the except block only when error.keep_changes is True; catch DomainError only",
-                at=place,
             )
 
     async def test_success_is_saved(self, visitor, load):
@@ -946,8 +1453,19 @@ class TestReuse:
             expected="the row is there",
             why="every 201 would be a lie",
             hint="keep `await session.commit()` below the try block",
-            at=load("db.session").get_session,
         )
+
+    async def test_a_commit_that_fails(self, visitor, load, broken_database):
+        """When the commit fails, the answer is 500, whatever the route did"""
+        Probe(load, visitor)
+        for ending in ("fine", "kept"):
+            with unprinted("app.core.middleware"), broken_database(visitor, "commit") as broken:
+                answer = await visitor.post(f"/probe/{ending}")
+            broken.is_500(
+                answer,
+                why="the client hears that all went well, and nothing is saved",
+                hint="let the exception of a commit pass",
+            )
 
 
 # ---------------------------------------------------------------------------------------------------------------- 9.8
@@ -963,7 +1481,7 @@ class TestLogout:
         refused_grant(
             await refresh(visitor, token),
             why="whoever signs out on a shared computer is still signed in there",
-            hint="`await login_session_crud.end(self.session, claims.sid, claims.sub)`",
+            hint="you have a query that ends one session: it needs the ids that the claims hold",
         )
 
     async def test_a_spent_token_ends_it_too(self, visitor, people):
@@ -982,18 +1500,93 @@ class TestLogout:
     async def test_rubbish_is_no_error(self, visitor, people):
         """Rubbish, an expired token and a forged one are 204, too"""
         ada = await people.add("ada")
-        for token in (*bad_tokens(people, ada.id, "refresh"), ""):
+        for kind, token in (bad_tokens(people, ada.id, "refresh") | {"an empty token": ""}).items():
+            answer = await logout(visitor, token)
+            with with_token(kind):
+                expect.status(
+                    answer,
+                    204,
+                    why="a client that signs out has what it wants; an error helps nobody",
+                    hint="reading the token may raise InvalidToken: here it means that there is nothing to do",
+                )
+
+    async def test_a_forged_token_ends_nothing(self, load, visitor, people):
+        """A token that names a session, signed with another key, is 204 and ends nothing"""
+        ada, soon = await people.add("ada"), load("db.base").utc_now() + timedelta(days=1)
+        ids = await start_session(load, visitor, ada, soon)
+        forged = refresh_token(load, ada, ids, soon, key="another key of 32 characters or more")
+        expect.status(await logout(visitor, forged), 204, hint="a token that cannot be read is no error")
+        expect.that(
+            await stored_session(load, visitor, ids[0]) is not None,
+            did="a log-out with a token that names Ada's session, signed with another key",
+            got="the session has ended",
+            expected="the session goes on",
+            why="whoever knows the id of a session could sign people out",
+            hint="read the token with self.tokens.read: it checks the signature",
+        )
+
+    async def test_twice_is_no_error(self, visitor, people):
+        """Signing out twice is 204 twice"""
+        token = (await signed_in(visitor, people))["refresh_token"]
+        for time in ("once", "twice"):
+            answer = await logout(visitor, token)
+            with with_token(f"the same token, {time}"):
+                expect.status(
+                    answer,
+                    204,
+                    why="an impatient person presses the button twice, and gets an error",
+                    hint="`end` says False when there is no such session: that is no error here",
+                )
+
+    async def test_who_is_gone_or_switched_off(self, load, visitor, people):
+        """The session of a user who was switched off, or deleted, ends too"""
+        now = load("db.base").utc_now()
+        for name, change in (("off", {"is_active": False}), ("gone", {"deleted_at": now})):
+            person = await people.add(name)
+            ids = await start_session(load, visitor, person, now + timedelta(days=1))
+            await people.change(person, **change)
             expect.status(
-                await logout(visitor, token),
+                await logout(visitor, refresh_token(load, person, ids, now + timedelta(days=1))),
                 204,
-                why="a client that signs out has what it wants; an error helps nobody",
-                hint="`except InvalidToken: return`",
+                why="the client wants out, and gets an error",
+                hint="the user does not matter here: end the session that the token names",
             )
+            expect.that(
+                await stored_session(load, visitor, ids[0]) is None,
+                did=f"a log-out of a user who {'was switched off' if name == 'off' else 'is deleted'}",
+                got="the session is still there",
+                expected="the session has ended",
+                why="when the user is switched on again, the old token works again",
+                hint="the user does not matter here: end the session that the token names",
+            )
+
+    async def test_a_broken_database(self, visitor, people, broken_database):
+        """When the database fails, the answer is 500, not 204"""
+        token = (await signed_in(visitor, people))["refresh_token"]
+        with unprinted("app.core.middleware"), broken_database(visitor, "select", "delete") as broken:
+            answer = await logout(visitor, token)
+        broken.is_500(
+            answer,
+            why="a broken database ends nothing: the client hears 204, and the session lives",
+            hint="catch InvalidToken only: it alone means that there is nothing to do",
+        )
+
+    async def test_nothing_is_committed_here(self, visitor, people, endings):
+        """`logout` commits nothing and rolls nothing back: get_session does"""
+        token = (await signed_in(visitor, people))["refresh_token"]
+        endings.clear()
+        for one in (token, token, "rubbish"):
+            await logout(visitor, one)
+        endings.none(
+            did="POST /api/v1/auth/logout", hint="take it out: get_session commits when the route has returned"
+        )
 
     async def test_an_access_token_ends_nothing(self, visitor, people):
         """An access token is 204, and ends nothing"""
         pair = await signed_in(visitor, people)
-        expect.status(await logout(visitor, pair["access_token"]), 204, hint="`except InvalidToken: return`")
+        expect.status(
+            await logout(visitor, pair["access_token"]), 204, hint="a token that is no refresh token is no error here"
+        )
         expect.status(
             await refresh(visitor, pair["refresh_token"]),
             200,

@@ -1,6 +1,7 @@
 """Checks of chapter 11: the learner's fixtures are probed, the learner's tests run on right and on broken apps."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -10,25 +11,33 @@ from workbook.checks import exercise
 from workbook.suite import Variant
 
 SECONDS = 20  # for one run; on a quiet machine it is one
+EXCEPTION = "begin with the exception: what does the line that it names need, and not get?"
 PROBES = "tests/probe/test_probe.py"
 
 # ------------------------------------------------------------------------------------------------------------- probes
 
 
-def passes(suite, source, *tests, hooks="", did, expected, why, hint):
-    """Run our probes with the learner's fixtures, and expect some to pass; the message says what came back."""
+def passes(suite, source, *tests, hooks="", hints=(), did, expected, why, hint):
+    """Run our probes with the learner's fixtures, and expect some to pass; the message says what came back.
+
+    Args:
+        hooks: a conftest.py beside the probes.
+        hints: pairs of a pattern in what came back, and the hint for it.
+    """
     files = {PROBES: source, "tests/probe/conftest.py": hooks}
     ran = suite.run([Variant("probe", files=files, paths=(PROBES,))], limit=SECONDS)[0]
     for test in tests:
         name = f"{PROBES}::{test}"
-        got = ran.messages.get(name) or ran.summary()
+        got, fault = (ran.messages.get(name) or ran.summary()).removeprefix("AssertionError: "), ran.faults.get(name)
+        raised = fault is not None and not fault.summary.startswith("AssertionError")
         expect.that(
             ran.outcomes.get(name) == "passed",
             did=did,
-            got=got.removeprefix("AssertionError: "),
+            got=got,
             expected=expected,
             why=why,
-            hint=hint,
+            hint=next((one for pattern, one in hints if re.search(pattern, got)), EXCEPTION if raised else hint),
+            fault=fault,
         )
 
 
@@ -51,6 +60,7 @@ def pytest_runtest_teardown(item):
         SEEN["ready"] = getattr(things["built_app"].state, "ready", None)
     if "client" in things:
         SEEN["closed"] = getattr(things["client"], "is_closed", None)
+        SEEN.setdefault("clients", []).append(things["client"])
 """
 
 STARTED = """
@@ -74,8 +84,15 @@ async def test_ready(client, built_app):
 async def test_same(app, client, built_app):
     assert app is built_app, f"app is {type(app).__name__}, and not built_app"
     built_app.title, built_app.openapi_schema = "probe", None
-    title = (await client.get("/openapi.json")).json()["info"]["title"]
-    assert title == "probe", "the client talks to another app"
+    answer = await client.get("/openapi.json")
+    body = answer.json() if answer.status_code == 200 else {}
+    title = body.get("info", {}).get("title")
+    assert title == "probe", f"the client talks to another app: /openapi.json answered {answer.status_code}, {title!r}"
+
+
+def test_base(client):
+    base = str(client.base_url).rstrip("/")
+    assert base == "http://test/api/v1", f"base_url is {base}"
 
 
 async def test_database(client):
@@ -88,9 +105,18 @@ async def test_open(client, built_app):
     pass
 
 
-def test_closed(seen):
+def test_stopped(seen):
+    assert "ready" in seen, "no test with `built_app` came to its end"
     assert seen["ready"] is False, f"after a test app.state.ready is {seen['ready']}"
+
+
+def test_closed(seen):
+    assert "closed" in seen, "no test with `client` came to its end"
     assert seen["closed"] is True, "after a test the client is still open"
+
+
+def test_anew(client, seen):
+    assert all(client is not one for one in seen.get("clients", [])), "two tests got one and the same client"
 """
 
 
@@ -103,11 +129,26 @@ class TestStarted:
             STARTED,
             "test_client",
             "test_path",
+            "test_base",
+            "test_anew",
             hooks=AFTER,
+            hints=(
+                (
+                    "could not be read",
+                    "conftest.py raises or warns when it is imported: `pytest()` in the notebook says what",
+                ),
+                ("client is NoneType", "the fixture comes to its end without a `yield`, or yields nothing"),
+                (
+                    "is closed already",
+                    "`return` leaves the block, and closes the client: `yield` stays in it",
+                ),
+                ("answered 404|base_url", "paths of tests begin below /api/v1: that is the client's `base_url`"),
+                ("one and the same", "without a `scope` a fixture is made anew for each test"),
+            ),
             did='a test with `client` sends `await client.get("/users/me")`',
-            expected="an open client; 401, because nobody is signed in",
+            expected="an open client with the base_url http://test/api/v1; 401, because nobody is signed in",
             why="every test of this chapter sends its requests through this client",
-            hint='yield the client inside its `async with`; base_url="http://test/api/v1"',
+            hint="a client is open inside its own `async with`, and there the `yield` belongs",
         )
 
     def test_lifespan(self, suite):
@@ -120,7 +161,7 @@ class TestStarted:
             did="a test with `client` reads `app.state.ready`",
             expected="True",
             why="without the lifespan there is no database; the first query is a 500",
-            hint="`async with built_app.router.lifespan_context(built_app):` runs it; yield inside this block",
+            hint="while the test runs, the fixture must be inside the lifespan's block: where does `yield` stand?",
         )
 
     def test_app(self, suite):
@@ -130,10 +171,21 @@ class TestStarted:
             STARTED,
             "test_same",
             hooks=AFTER,
+            hints=(
+                (
+                    "app is NoneType|app is dict",
+                    "the fixture yields the app itself: `lifespan_context(...)` gives none",
+                ),
+                ("app is ", "the fixture `app` yields `built_app` itself, in its started state"),
+                (
+                    "another app",
+                    "the transport gets the fixture's `app`; app.main.app has other settings",
+                ),
+            ),
             did="a test with `app` and `client` compares both with `built_app`",
             expected="`app` is `built_app`, and the client's answers come from it",
             why="another app has other settings: your tests would write into a real database",
-            hint="`app` yields built_app, and the transport gets `app`; do not import app.main.app",
+            hint="every app of a test is `built_app`: `app` yields it, and the client's transport gets it",
         )
 
     def test_register(self, suite):
@@ -146,7 +198,7 @@ class TestStarted:
             did="a test with `client` signs up a user",
             expected="201",
             why="most tests need a user",
-            hint="run the lifespan in `app`, and let `client` ask for `app`",
+            hint="the database is opened by the lifespan: `client` must ask for `app`, which runs it",
         )
 
     def test_stopped(self, suite):
@@ -154,12 +206,24 @@ class TestStarted:
         passes(
             suite,
             STARTED,
+            "test_open",
+            "test_stopped",
             "test_closed",
             hooks=AFTER,
+            hints=(
+                (
+                    "app.state.ready",
+                    "the app stops when its lifespan's block is left: is it, behind the `yield`?",
+                ),
+                (
+                    "still open",
+                    "the client is closed when its `async with` block is left, or by `aclose` behind the `yield`",
+                ),
+            ),
             did="look at the app and the client when a test is over",
             expected="app.state.ready is False, and the client is closed",
             why="what stays open from one test disturbs the next one, and connections run out",
-            hint="enter both with `async with`, and yield inside: leaving the block closes them",
+            hint="what `async with` has opened is closed when its block is left, after the test",
         )
 
 
@@ -173,6 +237,18 @@ LOOSE = Table("aaa_probe", Base.metadata, Column("id", Integer, primary_key=True
 CHILD = Table("zzz_probe", Base.metadata, Column("user_id", ForeignKey("users.id"), primary_key=True))
 USERS = Base.metadata.tables["users"]
 BODY = {"email": "ada@example.com", "username": "ada", "password": "Correct horse"}
+
+
+def test_nothing_of_yesterday(left):
+    assert left("users") == 0, f"the test asks for nothing, and there are rows of an earlier run: {left('users')}"
+
+
+async def test_a_row(app):
+    await fill(app, USERS.insert().values(email="a@example.com", username="a", hashed_password="none"))
+
+
+def test_asks_for_nothing(left):
+    assert left("users") == 0, "a test that asks for no fixture of yours finds the rows of the test before"
 
 
 async def count(app, table):
@@ -215,8 +291,81 @@ async def test_child_is_gone(app):
 """
 
 
+NOT_SENT = (("got <bound method", "`delete` is a method of the table: brackets make the statement"),)
+# rows that an earlier run has left, and a way to count rows that asks for none of the learner's fixtures
+LEFT = """
+import pytest
+from sqlalchemy import create_engine, func, insert, make_url, select, text
+
+from app.db.models import Base
+
+ROW = {"email": "yesterday@example.com", "username": "yesterday", "hashed_password": "none"}
+
+
+@pytest.fixture(scope="session")
+def engine(settings):
+    made = create_engine(make_url(settings.database_url).set(drivername="sqlite"))
+    yield made
+    made.dispose()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def yesterday(engine):
+    Base.metadata.create_all(engine)
+    with engine.begin() as connection:
+        connection.execute(insert(Base.metadata.tables["users"]), ROW)
+
+
+@pytest.fixture
+def left(engine):
+    def count(table):
+        with engine.connect() as connection:
+            return connection.scalar(text(f"SELECT count(*) FROM {table}"))
+
+    return count
+"""
+
+
 @exercise("11.2", limit=25)
 class TestEmpty:
+    def test_before(self, suite):
+        """The tables are emptied before a test: what an earlier run has left disturbs no first test"""
+        passes(
+            suite,
+            EMPTY,
+            "test_nothing_of_yesterday",
+            hooks=LEFT,
+            hints=NOT_SENT,
+            did="an earlier run has left a user; the first test counts the users",
+            expected="no users",
+            why="a run that was interrupted leaves rows, and then the first test fails",
+            hint=self.hint_for_rows_of_yesterday(suite),
+        )
+
+    @staticmethod
+    def hint_for_rows_of_yesterday(suite):
+        """Choose the hint by whether a later test finds empty tables."""
+        files = {PROBES: EMPTY, "tests/probe/conftest.py": LEFT}
+        ran = suite.run([Variant("probe", files=files, paths=(PROBES,))], limit=SECONDS)[0]
+        if ran.outcomes.get(f"{PROBES}::test_asks_for_nothing") == "passed":
+            return "what stands behind a `yield` runs after the test: empty the tables before it"
+        return "is the fixture used by every test, and are its deletions committed?"
+
+    def test_every_test(self, suite):
+        """It works for a test that asks for nothing, too"""
+        passes(
+            suite,
+            EMPTY,
+            "test_a_row",
+            "test_asks_for_nothing",
+            hooks=LEFT,
+            hints=NOT_SENT,
+            did="one test stores a row, the next one asks for no fixture of yours",
+            expected="no rows",
+            why="a test that must remember to ask for an empty database will forget it one day",
+            hint="`autouse=True` makes every test use the fixture; and what it deletes must be committed",
+        )
+
     def test_users(self, suite):
         """A user of one test is gone in the next one"""
         passes(
@@ -224,10 +373,12 @@ class TestEmpty:
             EMPTY,
             "test_user_comes",
             "test_user_is_gone",
+            hooks=LEFT,
+            hints=NOT_SENT,
             did="one test signs up a user, the next one counts the users",
             expected="no users",
             why="a test that sees yesterday's rows passes alone and fails in company",
-            hint="delete in a session that commits: `async with app.state.session_factory.begin() as session:`",
+            hint="three things are needed: a statement for each table, somebody who sends it, and a commit at the end",
         )
 
     def test_all_tables(self, suite):
@@ -237,10 +388,12 @@ class TestEmpty:
             EMPTY,
             "test_loose_comes",
             "test_loose_is_gone",
+            hooks=LEFT,
+            hints=NOT_SENT,
             did="one test stores a row in a table that is new in Base.metadata, the next one counts",
             expected="no rows",
             why="whoever adds a table will not think of this fixture",
-            hint="loop over `Base.metadata.sorted_tables` in place of a list of your own",
+            hint="Base.metadata knows every table that there is, also those that come later: is one skipped?",
         )
 
     def test_order(self, suite):
@@ -250,19 +403,24 @@ class TestEmpty:
             EMPTY,
             "test_child_comes",
             "test_child_is_gone",
+            hooks=LEFT,
+            hints=NOT_SENT,
             did="one test stores a row that refers to a user, the next one counts both",
             expected="no rows, and no error",
             why="the database refuses to delete a row that another one still needs; then every test fails",
-            hint="go through `sorted_tables` backwards: `reversed(...)`",
+            hint="the tables are sorted so that they can be made: for deleting, the order is the opposite",
         )
 
 
 FACTORY = """
+import inspect
+
 import pytest
 
 from app.auth.dependencies import get_current_user, get_token_issuer
 from app.auth.tokens import TokenIssuer
 from app.core.security import pwd_context
+from app.db.base import utc_now
 from app.users.models import User
 from app.users.schemas import Role
 
@@ -303,6 +461,18 @@ async def test_unnamed(make_user):
     assert names == ["user1", "user2"], f"the user names are {names}"
 
 
+async def test_named_between(make_user):
+    names = [(await make_user(name)).username for name in ("ada", "", "bob", "")]
+    assert names == ["ada", "user1", "bob", "user2"], f"with names, and without, the users are called {names}"
+
+
+async def test_fresh_values(app, make_user):
+    await make_user("root", role=Role.ADMIN, full_name="Root", is_active=False)
+    found = await row(app, await make_user("ada"))
+    values = (found.role, found.full_name, found.is_active)
+    assert values == (Role.USER, None, True), f"after an admin with a full name, the next user has {values}"
+
+
 async def test_counts_anew(make_user):
     name = (await make_user()).username
     assert name == "user1", f"in the next test the first name is {name!r}"
@@ -326,6 +496,11 @@ async def test_inactive(client, make_user):
     assert status == 400, f"GET /users/me answered {status} ({body.get('code')})"
 
 
+async def test_gone(client, make_user):
+    status, body = await me(client, await make_user("gone", deleted_at=utc_now()))
+    assert status == 401, f"GET /users/me answered {status} ({body.get('code')})"
+
+
 async def test_password(client, make_user):
     await make_user("ada")
     answer = await client.post("/auth/login", data={"username": "ada", "password": "Correct horse"})
@@ -338,6 +513,25 @@ async def test_override(client, app, make_user, override, settings):
     override(get_token_issuer, TokenIssuer(settings.model_copy(update={"secret_key": other})))
     status, _ = await me(client, ada)
     assert status == 401, f"with the issuer of another key, the old token answered {status}"
+
+
+async def given(app, dependency):
+    assert dependency in app.dependency_overrides, "app.dependency_overrides does not hold the dependency"
+    value = app.dependency_overrides[dependency]()
+    return await value if inspect.isawaitable(value) else value
+
+
+async def test_override_value(app, override):
+    value = {"calls": []}
+    override(get_token_issuer, value)
+    found = await given(app, get_token_issuer)
+    assert found is value, "the dependency gives a copy of the value, and not the value"
+    override(get_current_user, None)
+    assert await given(app, get_current_user) is None, "override(dependency, None) gives something else than None"
+    assert await given(app, get_token_issuer) is value, "a second override has taken the place of the first one"
+    override(get_token_issuer, 2)
+    found = await given(app, get_token_issuer)
+    assert found == 2, f"overridden twice, the dependency gives {found!r} in place of the newer value"
 
 
 async def test_override_is_over(client, app, make_user):
@@ -359,7 +553,7 @@ class TestFactory:
             did='ada = await make_user("ada")',
             expected="a row that another session finds by the Person's id",
             why="a row that is not committed is not there for the request that follows",
-            hint="`async with app.state.session_factory.begin() as session: session.add(user)` commits at its end",
+            hint="a session forgets at its end what was not committed; one from `session_factory.begin()` commits",
         )
         passes(
             suite,
@@ -392,7 +586,16 @@ class TestFactory:
             did="await make_user(), twice",
             expected="user1, user2",
             why="a test that needs three users should not have to find names",
-            hint='username or f"user{next(numbers)}"',
+            hint="`numbers` counts: each `next(numbers)` is one more than the last one",
+        )
+        passes(
+            suite,
+            FACTORY,
+            "test_named_between",
+            did='await make_user("ada"), make_user(), make_user("bob"), make_user()',
+            expected="ada, user1, bob, user2",
+            why="the names of a test's users would depend on how many others have names of their own",
+            hint="take the next number only for a user without a name",
         )
         passes(
             suite,
@@ -406,7 +609,7 @@ class TestFactory:
 
     def test_columns(self, suite):
         """Columns that the test names go before the usual values"""
-        hint = "build a dict of the usual values, then `| columns`, then `User(**values)`"
+        hint = "the usual values first, and over them those of `columns`: in `a | b` the values of `b` win"
         passes(
             suite,
             FACTORY,
@@ -425,9 +628,18 @@ class TestFactory:
             why="a test of an old hash would test a new one, and pass",
             hint=hint,
         )
+        passes(
+            suite,
+            FACTORY,
+            "test_fresh_values",
+            did='an admin with a full name, and then await make_user("ada")',
+            expected="a user with the usual values",
+            why="what one user was given would be in the next one, too",
+            hint="make the usual values anew at each call: one dict for all calls keeps what was put into it",
+        )
 
     def test_inactive(self, suite):
-        """Somebody who is switched off has a token too: 400, and not 401"""
+        """Somebody who is switched off or deleted has a token too: 400 and 401"""
         passes(
             suite,
             FACTORY,
@@ -435,7 +647,16 @@ class TestFactory:
             did="GET /users/me with the headers of `await make_user(is_active=False)`",
             expected="400 inactive_user: the token is good, the account is not",
             why="the token of somebody who was dismissed is the very case that you want to test",
-            hint="sign the token with TokenIssuer(settings).access_token; a log-in would be refused",
+            hint="a log-in refuses them: a token is only signed, by TokenIssuer, and asks nobody",
+        )
+        passes(
+            suite,
+            FACTORY,
+            "test_gone",
+            did="GET /users/me with the headers of `await make_user(deleted_at=...)`",
+            expected="401: there is nobody behind the token any more",
+            why="the token of somebody who was deleted is a case that you want to test, too",
+            hint="a log-in refuses them: a token is only signed, by TokenIssuer, and asks nobody",
         )
 
     def test_password(self, suite):
@@ -447,7 +668,7 @@ class TestFactory:
             did="POST /auth/login as a user that the factory made",
             expected="200",
             why="tests of signing in need users too",
-            hint="hashed_password is `await hash_password(PASSWORD)`",
+            hint="the column holds a hash: hash_password makes one of PASSWORD, and must be awaited",
         )
 
     def test_override(self, suite):
@@ -459,7 +680,16 @@ class TestFactory:
             did="override(get_token_issuer, an issuer with another key), then a request with an older token",
             expected="401: the app reads tokens with the other issuer",
             why="a test could not replace what it cannot control: for an expired token it would have to wait",
-            hint="an override is a function that gives the value: `lambda: value`",
+            hint="FastAPI calls what stands in a dependency's place: a function, which gives the value",
+        )
+        passes(
+            suite,
+            FACTORY,
+            "test_override_value",
+            did="override a dependency, and look at what it gives",
+            expected="the very value that the test has, and the newest one",
+            why="a test changes its object, to play a later moment, and the app would not see it",
+            hint="give the value itself, at the time when the dependency is asked",
         )
 
     def test_override_ends(self, suite):
@@ -471,7 +701,7 @@ class TestFactory:
             did="look at app.dependency_overrides in the next test, and send a request",
             expected="no overrides",
             why="built_app lives for the whole run: every later test would meet a faked app",
-            hint="monkeypatch.setitem(app.dependency_overrides, dependency, ...) takes it back by itself",
+            hint="who takes the override back? `monkeypatch` does, for what it has set itself",
         )
 
 
@@ -485,10 +715,11 @@ class Trial:
         path: the file, below `app`.
         rewritten: cells that say the same in another way; the result is the second right app.
         broken: cells by name; each text may hold several cells.
+        name: what the exercise asks to write there.
     """
 
-    def __init__(self, path, rewritten, broken):
-        self.path = path
+    def __init__(self, path, rewritten, broken, name):
+        self.path, self.name = path, name
         self.right = [
             self._variant("the right app", ""),
             self._variant("the right app, written differently", rewritten),
@@ -512,6 +743,7 @@ class Trial:
             if ran.first
             else "tests that do not run notice nothing",
             hint=self._repair(number, ran),
+            fault=ran.fault,
         )
 
     def _first_on(self, suite, variants):
@@ -526,17 +758,20 @@ class Trial:
             return "run pytest in the notebook; compare what the test asks for with the table above the exercise"
         return "compare `status_code`, `code` and values; not the words of `detail`, and not the app's source text"
 
-    def catches(self, suite, load, name, *, fault="", why, hint):
+    def catches(self, suite, load, name, *, row="", fault="", why, hint):
         """Expect the tests to fail on a broken app; before that, they must pass on the right ones.
 
         Args:
+            row: the row of the table that is about it.
             fault: who can do what in this app.
         """
         self._first_on(suite, self.right)
         found = dict(zip(self.broken, suite.run(list(self.broken.values()), limit=SECONDS), strict=True))[name]
         if found.caught:
             return
-        names, silent = tests_of(Path(load("tests").__file__).parents[1].joinpath(self.path).read_text("utf-8"))
+        text = Path(load("tests").__file__).parents[1].joinpath(self.path).read_text("utf-8")
+        at = getattr(load(self.path.removesuffix(".py").replace("/", ".")), self.name, None)
+        names, silent = tests_of(text)
         if names == silent:
             raise expect.Wrong(
                 did=f"pytest app/{self.path}, on apps with faults",
@@ -544,6 +779,7 @@ class Trial:
                 expected="each test compares what came back with what should come back",
                 why="a test without a question runs everything and notices nothing",
                 hint="end the test with an `assert` that compares what came back with what is right",
+                at=at,
             )
         raise expect.Wrong(
             did=f"pytest app/{self.path}, on an app with this fault",
@@ -551,8 +787,19 @@ class Trial:
             + (f"; without an `assert`: {', '.join(silent)}" if silent else ""),
             expected=f"at least one test fails, because {fault}" if fault else "at least one test fails",
             why=why,
-            hint=hint,
+            hint=hint_for_a_row(text, row) if row and row in text else hint,
+            at=at,
         )
+
+
+def hint_for_a_row(text, row):
+    """Choose the hint where the table has the row, and still nobody notices: the comparison lets it pass."""
+    asserted = [node for one in ast.walk(ast.parse(text)) if isinstance(one, ast.Assert) for node in ast.walk(one.test)]
+    if any(isinstance(node, ast.In) for node in asserted):
+        return "`in` is content with any of the three: compare who asked with what this person should get, by `==`"
+    if row.startswith(("DELETE", "PATCH", "POST")):
+        return f'the row "{row}" is there: do all three ask, and the admin, whose request changes something, last?'
+    return f'the row "{row}" is there: is each of the three statuses compared, exactly, with that of the row?'
 
 
 def tests_of(text):
@@ -751,6 +998,7 @@ class ItemService:
         return [Item.owner_id == self.user.id]
 ''',
     },
+    "test_access",
 )
 
 
@@ -775,6 +1023,7 @@ class TestAccess:
             suite,
             load,
             "list",
+            row="GET /users",
             fault="a user can read the list of all users",
             why="one permission too many for a role is a leak of everybody's data",
             hint="try what a user gets who asks for all users",
@@ -786,6 +1035,7 @@ class TestAccess:
             suite,
             load,
             "create",
+            row="POST /users",
             fault="a visitor can make a user",
             why="a route that lost its guard works well, for everybody",
             hint="try what a visitor and a user get who make a user",
@@ -797,6 +1047,7 @@ class TestAccess:
             suite,
             load,
             "update",
+            row="PATCH /users/{bob}",
             fault="a user can change another user",
             why="with another e-mail address, and perhaps another password, the account belongs to somebody else",
             hint="try what a user gets who changes another user",
@@ -808,6 +1059,7 @@ class TestAccess:
             suite,
             load,
             "delete",
+            row="DELETE /users/{bob}",
             fault="a user can delete another user",
             why="being signed in is not the same as being allowed",
             hint="try what a user gets who deletes another user",
@@ -819,6 +1071,7 @@ class TestAccess:
             suite,
             load,
             "exists",
+            row="GET /users/{bob}",
             fault="a user who reads another user gets a 403",
             why="a 403 says: there is such a user; a 404 says nothing",
             hint="try what a user gets who reads another user, and compare the exact status: 404",
@@ -830,6 +1083,7 @@ class TestAccess:
             suite,
             load,
             "read",
+            row="GET /items/{item}",
             fault="a user can read somebody else's item",
             why="ids are small numbers: whoever tries 1, 2, 3 and so on reads everything",
             hint="try what a user gets who reads the item of another user",
@@ -841,6 +1095,7 @@ class TestAccess:
             suite,
             load,
             "change",
+            row="PATCH /items/{item}",
             fault="a user can change somebody else's item",
             why="reading was guarded and changing was not; this is the most frequent hole in web APIs",
             hint="try what a user gets who changes the item of another user: the user must not be its owner",
@@ -852,6 +1107,7 @@ class TestAccess:
             suite,
             load,
             "remove",
+            row="DELETE /items/{item}",
             fault="a user can delete somebody else's item",
             why="what is deleted cannot be read again to see what it was",
             hint="try what a user gets who deletes the item of another user",
@@ -863,6 +1119,7 @@ class TestAccess:
             suite,
             load,
             "help",
+            row="GET /items/{item}",
             fault="an admin cannot see somebody else's item",
             why="a guard that keeps out the right people is a fault as well",
             hint="try what an admin gets for somebody else's item, and send the admin's headers",
@@ -960,6 +1217,7 @@ async def get_session(request: Request) -> AsyncIterator[AsyncSession]:
             await session.commit()
 ''',
     },
+    "TestComplaints",
 )
 
 
@@ -980,7 +1238,7 @@ class TestComplaints:
             load,
             "twin",
             why="a telephone begins every word with a capital letter; people do not notice",
-            hint="sign up twice: the same address in two spellings, but two user names; the second one is a 409",
+            hint="the address is the same, the spelling is not, and nothing else may be the reason for the 409",
         )
 
     def test_hash(self, suite, load):
@@ -1050,7 +1308,7 @@ class TestComplaints:
             load,
             "lost",
             why="the answer came from memory, the database knows nothing",
-            hint="change something with PATCH, then read it again with a second request",
+            hint="the answer to the change is no proof: who asks on the next day sends a second request",
         )
 
 
@@ -1095,6 +1353,7 @@ class UserService:
         return user
 ''',
     },
+    "TestGaps",
 )
 
 
@@ -1115,7 +1374,7 @@ class TestGaps:
             load,
             "copied",
             why="the 401 was given, but what it should change was rolled back",
-            hint="refresh with the first token, then again with it (401), then with the second one: 401 too",
+            hint="the 401 for the copy is right on this app, too: what must not work any more after it?",
         )
 
     def test_old(self, suite, load):
@@ -1125,7 +1384,7 @@ class TestGaps:
             load,
             "old",
             why="sign-in is the only moment in which the app knows the password",
-            hint="store a user with a hash of another cost, sign in, read the row: the hash differs",
+            hint="the answer to the sign-in is the same on both apps: the difference is in the row",
         )
 
     def test_reset(self, suite, load):
@@ -1135,5 +1394,5 @@ class TestGaps:
             load,
             "reset",
             why="people change a password because somebody else knows it",
-            hint="keep the refresh token from before the change, and use it after: 401",
+            hint="the change works on this app, too: what did the thief have before it, and what is it worth now?",
         )

@@ -156,6 +156,14 @@ def test_the_readme_lists_every_chapter() -> None:
         assert row.startswith(f"| {link} | {chapter.head.minutes} | {len(chapter.exercises)} | ")
 
 
+def test_the_minutes_are_honest() -> None:
+    """A chapter's minutes are its words of prose through 130, and 5 for each exercise, give or take 5."""
+    for chapter in read_course(ROOT).chapters:
+        text = (ROOT / "solutions" / f"{chapter.name}.md").read_text(encoding="utf-8").split("---", 2)[2]
+        words = len(re.sub(r"<[^>]+>", " ", FENCE.sub("", text)).split())
+        assert abs(words / 130 + 5 * len(chapter.exercises) - chapter.head.minutes) <= 5, chapter.name
+
+
 def test_the_lock_is_complete() -> None:
     """What each locked package wants, on every supported Python and system, the lock holds in a version that fits."""
     pins = {canonicalize_name(entry.name): entry for entry in map(Requirement, pinned_lines())}

@@ -1,6 +1,7 @@
 """A cell's code put into a module: the argument line, the text, the merge, what changed."""
 
 import ast
+import itertools
 import shutil
 import subprocess
 import sys
@@ -101,7 +102,7 @@ class TestClean:
 
     def test_nul_is_refused_with_its_line(self) -> None:
         """A NUL character is refused, and its line named."""
-        with pytest.raises(CellError, match="line 2 of the cell"):
+        with pytest.raises(CellError, match="line 3 of the cell"):
             clean("a = 1\nb\0 = 2")
 
 
@@ -137,7 +138,7 @@ class TestSyntax:
         with pytest.raises(CellError) as caught:
             check_syntax(code, "users/schemas.py")
         message = caught.value.message.split("\n")
-        assert message[0].startswith(f"users/schemas.py, line {line} of the cell: ")
+        assert message[0].startswith(f"users/schemas.py, line {line + 1} of the cell: ")  # below `%%app`
         assert message[2] == f"    {code.splitlines()[line - 1]}"
         assert set(message[3].strip()) == {"^"}
         assert hint in caught.value.hint
@@ -353,6 +354,46 @@ class TestImportsMerge:
         """`# noqa: E402` keeps an import where it stands; others rise to the top."""
         result = merged("X = 1\nimport a  # noqa: E402\nimport b\n", "import a  # noqa: E402\n")
         assert result == "import b\n\nX = 1\nimport a  # noqa: E402\n"
+
+    @pytest.mark.parametrize(
+        "late",
+        [
+            'os.environ["STAGE"] = "test"\n\nfrom app.core.config import settings\n',
+            'os.environ["STAGE"] = "test"\n\nimport sqlalchemy\n',
+            "load_dotenv()\nfrom app.core.config import settings\n",
+            "with quiet():\n    pass\nimport yaml\n",
+            "class User:\n    x = 1\n\n\nfrom app.roles import Role\n",
+            "def user(): ...\n\n\nfrom .roles import Role\n",
+            "base = declarative_base()\n\nfrom app.roles import Role\n",
+        ],
+    )
+    def test_an_import_below_what_it_may_need_stays(self, late: str) -> None:
+        """Below a statement with an effect, and below definitions of a module in a circle, an import stays where it is."""
+        existing = f"import os\n\n{late}"
+        result = merged(existing, "import json\n\nLIMIT = json.loads('1')\n")
+        assert result.startswith("import json\nimport os\n\n")
+        line = next(line for line in late.splitlines() if "import" in line)
+        body = result.splitlines()
+        assert body.index(line) > body.index(late.splitlines()[0])
+        assert merged(result, "import json\n\nLIMIT = json.loads('1')\n") == result
+        assert body.count(line) == 1
+
+    @pytest.mark.parametrize("above", ["LIMIT = 1", "'text'", "def f(): ...", "logger = logging.getLogger()"])
+    def test_an_import_that_needs_nothing_above_it_rises(self, above: str) -> None:
+        """Past constants every import rises, past definitions those of other packages do."""
+        assert merged("", f"{above}\nimport json\n").startswith(("import json\n", '"""', "'text'\n\nimport json\n"))
+        if above == "LIMIT = 1":
+            assert merged("", f"{above}\nfrom app import users\n").startswith("from app import users\n")
+
+    def test_what_needs_a_late_import_is_not_moved_above_it(self) -> None:
+        """A class whose base comes from a late import stays below it."""
+        existing = "log(1)\nfrom app.b import Base\n\n\nclass C(Base): ...\n"
+        result = merged(existing, "X: C\n\n\nlog(1)\n")
+        assert result.index("import Base") < result.index("class C")
+
+    def test_what_is_imported_at_the_top_is_not_imported_again(self) -> None:
+        """A late import of the cell's that the module has at its top adds nothing."""
+        assert merged("import os\n\nlog(1)\n", "log(1)\nimport os\n").count("import os") == 1
 
     def test_comments_inside_are_kept(self) -> None:
         """Comments in the parentheses stay with their names."""
@@ -574,7 +615,9 @@ class TestDescribe:
             ("x = 1\n", "x = 1\nclass A:\n    y = 1\n", "added A"),
             ("x = 1\n", "x = 1  # one\n", "changed comments or layout"),
             ("x = 1\n", "import os\nx = 1\n", "changed imports"),
-            ("x = 1\n", "x = 1\nprint(x)\n", "changed statements"),
+            ("x = 1\n", "x = 1\nprint(x)\n", "added `print(x)`"),
+            ("x = 1\n", "import os\nx = 1\nprint(os)\n", "changed imports; added `print(os)`"),
+            ("f()\ng()\n", "g()\nf()\n", "changed the order of statements"),
             ("import os\nfrom a import b as c\nx = 1\n", "import re\nx = 2\n", "replaced x; removed the import of c, os"),
             ('"""A."""\nx = 1\n', '"""B."""\nx = 1\n', "changed only docstrings, or the order of definitions"),
             ("x = \n", "x = 1\n", "replaced the file (1 line)"),
@@ -695,10 +738,11 @@ class TestProperties:
     @MANY
     @given(modules(), modules())
     def test_imports_are_united(self, existing: str, cell: str) -> None:
-        """Every import of both is there once, above the rest, but for those marked E402."""
+        """Every import of both is there; at the top it is there once, above the rest."""
         names: list[str] = []
         body = ast.parse(merge(existing, cell)).body
-        for node in body:
+        top = itertools.takewhile(lambda node: isinstance(node, ast.Import | ast.ImportFrom | ast.Expr), body)
+        for node in top:
             if isinstance(node, ast.Import | ast.ImportFrom) and "late" not in ast.dump(node):
                 names += [f"{ast.dump(node).split('names')[0]}{ast.dump(alias)}" for alias in node.names]
         assert len(names) == len(set(names))

@@ -52,3 +52,18 @@ def test_what_a_later_stub_gives_is_no_attempt(course: Course, package: PackageM
     assert state(longer, package, MAIN, solved) is Attempt.NOTHING
     assert state(longer, package, MAIN, solved, "%%app other.py\nx = 1\n") is Attempt.MADE
     assert state(course, package, MAIN, solved) is Attempt.MADE
+
+
+def test_what_has_moved_into_another_function_is_no_missing_one(course: Course, package: PackageMaker) -> None:
+    """A later chapter may move a function: then its verdict is worth showing."""
+    moved = "%%app other.py\ndef create_app():\n    async def health():\n        return {}\n    return health\n"
+    assert state(course, package, MAIN, moved) is Attempt.MOVED
+    assert state(course, package, MAIN, moved.replace("health", "wealth")) is Attempt.MISSING
+
+
+def test_anything_new_in_a_file_of_one_exercise_is_an_attempt(course: Course, package: PackageMaker) -> None:
+    """Functions where methods were asked for are an attempt: the stub beside them is not all there is."""
+    cell = course.chapters[0].cells[course.exercises["0.1"].cell]
+    stub = release.learner_source(cell)
+    assert state(course, package, MAIN, stub, "%%app main.py --merge\ndef other():\n    return 1\n") is Attempt.MADE
+    assert state(course, package, MAIN, stub) is Attempt.STUB

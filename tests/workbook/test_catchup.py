@@ -63,7 +63,9 @@ def test_what_is_filled_in_earns_nothing_and_is_not_next(course: Course, workspa
         found = workspace.progress()
         assert (found["0.1"].best, found["0.1"].attempts, found["0.1"].passed) == (0, 0, False)
         assert (found["0.2"].best, found["0.2"].attempts, found["0.2"].passed) == (3, 1, True)
-        assert progress.greeting(course, workspace).endswith("3 of 5 points; all is done.")
+        assert progress.greeting(course, workspace).endswith(
+            "3 of 5 points; all is done, but for 1 exercise filled in."
+        )
     assert "0.1   filled in" in progress.overview(course, workspace)
 
 
@@ -128,3 +130,56 @@ def test_an_unknown_target_is_refused(course: Course, workspace: Workspace, work
     """A target that is no chapter or exercise is told what there is."""
     with pytest.raises(UnknownExercise, match="hint:"):
         catchup.run(course, workspace, worker, "9")
+
+
+def test_a_renamed_answer_that_passes_stays_alone(course: Course, workspace: Workspace, worker: Worker) -> None:
+    """An endpoint under a name of the learner's own passes: the solution's is not put beside it."""
+    renamed = HEALTH.replace("def health", "def alive").replace("{body}", 'return {"status": "ok"}')
+    fill(workspace, MAIN, renamed)
+    said = catchup.run(course, workspace, worker, "all")
+    text = (workspace.app_dir / "main.py").read_text(encoding="utf-8")
+    assert "def alive" in text
+    assert "def health" not in text
+    assert "kept yours: 0.1" in said
+
+
+def test_a_renamed_answer_that_fails_goes(course: Course, workspace: Workspace, worker: Worker) -> None:
+    """The solution takes the place of a wrong answer under another name: no second route stays."""
+    fill(workspace, MAIN, HEALTH.replace("def health", "def alive").replace("{body}", 'return {"status": "no"}'))
+    catchup.run(course, workspace, worker, "all")
+    text = (workspace.app_dir / "main.py").read_text(encoding="utf-8")
+    assert text.count('@app.get("/health")') == 1
+    assert worker.check(course, "0.1", workspace.app_dir).passed
+
+
+def test_what_is_known_is_not_checked_again(
+    course: Course, workspace: Workspace, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second time nothing has changed, and no check runs; a fresh package needs none the first time either."""
+    fill(workspace, MINE)
+    catchup.run(course, workspace, worker, "all")
+    monkeypatch.setattr(Worker, "check_together", lambda *_: pytest.fail("a check ran"))
+    monkeypatch.setattr(Worker, "check", lambda *_, **__: pytest.fail("a check ran"))
+    assert catchup.run(course, workspace, worker, "all").startswith("nothing to do")
+
+
+def test_it_says_how_far_it_is(course: Course, workspace: Workspace, worker: Worker) -> None:
+    """The first thing is said before anything is read; then how many checks are done."""
+    fill(workspace, MINE)
+    said: list[tuple[str, int, int]] = []
+    catchup.run(course, workspace, worker, "all", lambda *words: said.append(words))
+    assert said[0] == ("reading your package", 0, 0)
+    assert ("checking", 0, 2) in said
+
+
+def test_a_course_that_fails_even_solved_ends_with_a_message(
+    course: Course, workspace: Workspace, worker: Worker
+) -> None:
+    """Where a check fails on the solution itself, catching up ends, takes what there is, and names the exercise."""
+    path = worker.root / "tests/chapters/test_00_demo.py"
+    path.write_text(path.read_text(encoding="utf-8").replace("add(2, 3), 5", "add(2, 3), 6"), encoding="utf-8")
+    fill(workspace, MINE, "%%app extra.py\nx = 1\n")
+    said = catchup.run(course, workspace, worker, "all")
+    assert said.startswith("these do not pass, though they are as the solution has them: 0.2")
+    assert "`workbook doctor`" in said
+    assert not workspace.progress()["0.2"].passed

@@ -38,10 +38,15 @@ def test_a_learners_way(run: Runner, root: Path) -> None:
     passed = run("check", "--json")
     assert passed.exit_code == 0
     assert [one["outcome"] for one in json.loads(passed.stdout)] == ["passed", "passed"]
-    assert json.loads(run("status", "--json").output)["0.1"]["attempts"] == 2
+    assert json.loads(run("status", "--json").output)["0.1"]["attempts"] == 1, "what was filled in is none"
     assert "took back: %catchup" in run("undo").output
     assert not (root / "app/main.py").exists()
     assert "nothing to take back" in run("undo").output
+    assert "done again: %catchup" in run("redo").output
+    assert (root / "app/main.py").exists()
+    number = run("history", "main.py").output.split()[0]
+    assert "no app/main.py" in run("history", number).output
+    assert "`workbook undo 15`" in run("history").output
 
 
 def test_build_grade_and_verify(run: Runner, root: Path) -> None:
@@ -59,6 +64,20 @@ def test_build_grade_and_verify(run: Runner, root: Path) -> None:
     assert run("verify").exit_code == 1, "the table is not in CONTRIBUTING.md yet"
     assert run("verify", "--write").exit_code == 0
     assert "| 0.2 A sum |" in run("verify", "0.2").output
+
+
+def test_a_report_that_cannot_be_written_is_told_before_the_work(
+    run: Runner, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder of the JUnit file is made; where it cannot be, nothing is graded. The verdicts are always printed."""
+    (root / "app" / "main.py").write_text("x = 1\n")
+    graded = run("grade", ".", "--only", "0.2", "--junit", str(root / "no" / "such" / "x.xml"))
+    assert "0.2 A sum: not attempted" in graded.output
+    assert f"graded: {root / 'app'}" in graded.output
+    assert (root / "no" / "such" / "x.xml").read_text(encoding="utf-8").count("<testsuite ") == 1
+    monkeypatch.setattr("workbook.grade.grade", lambda *arguments, **named: pytest.fail("graded in vain"))
+    with pytest.raises(WorkbookError, match="cannot be written"):
+        run("grade", ".", "--junit", str(root / "app" / "main.py" / "x.xml"))
 
 
 @pytest.mark.parametrize("words", [("check", "7"), ("catchup", "x"), ("grade", "nowhere"), ("verify", "9.9")])

@@ -54,6 +54,21 @@ def test_a_port_in_use_is_told(built: Path) -> None:
     assert (started.returncode, "hint: workbook demo --port 0" in error) == (2, True)
 
 
+def test_settings_that_are_refused_are_told(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A value in the environment that the app refuses is an error in words, with its name and no traceback."""
+    main = built / "solutions/app/main.py"
+    settings = "from pydantic import BaseModel, EmailStr\nimport os\n\nclass Settings(BaseModel):\n    first_admin_email: EmailStr\n"
+    made = "Settings(first_admin_email=os.environ['FIRST_ADMIN_EMAIL'])\n"
+    main.write_text(f"{settings}\n{made}{main.read_text(encoding='utf-8')}", encoding="utf-8")
+    monkeypatch.setenv("FIRST_ADMIN_EMAIL", "admin@localhost")
+    with demo(built) as started:
+        _, error = started.communicate(timeout=PATIENCE)
+    assert started.returncode == 2
+    assert "FIRST_ADMIN_EMAIL=admin@localhost: value is not a valid email address" in error
+    assert "hint: correct these variables" in error
+    assert "Traceback" not in error
+
+
 def test_sample_data_that_fails_is_told(built: Path) -> None:
     """Sample data that the app refuses ends the command with the reason."""
     (built / "solutions/sample_data.py").write_text(

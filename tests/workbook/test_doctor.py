@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import os
 import socket
 from pathlib import Path
 
@@ -109,3 +110,16 @@ def test_a_kernel_of_another_python_is_found(tmp_path: Path, monkeypatch: pytest
     assert str(folder) in found.repair
     (folder / "kernel.json").write_text("{", encoding="utf-8")
     assert "cannot read its kernels" in doctor.kernel().detail
+
+
+def test_files_that_no_check_can_read_are_named(root: Path) -> None:
+    """A folder with a module's name and a name that is not UTF-8 are found in app/; an editor's lock file is nobody's."""
+    assert doctor.package(root).ok
+    (root / "app" / ".#main.py").symlink_to("ada@host.1")
+    assert doctor.package(root).ok
+    (root / "app" / "x.py").mkdir()
+    Path(os.fsdecode(os.fsencode(root / "app") + b"/caf\xe9.py")).write_text("x = 1\n")
+    found = doctor.package(root)
+    assert not found.ok
+    assert "app/x.py: it is a folder with a file's name" in found.detail
+    assert r"app/caf\xe9.py: its name is not UTF-8" in found.detail

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -59,6 +61,33 @@ def test_values_of_other_types_are_not(got: object, expected: object) -> None:
 def test_names_have_their_article(name: str) -> None:
     """A class's name in a sentence has the article of its sound."""
     assert expect.with_article(name.split()[1]) == name
+
+
+@pytest.mark.parametrize(
+    ("got", "expected", "said"),
+    [(1, "1", ("1 (an int)", '"1" (a str)')), (None, "INFO", ("None", '"INFO"')), (1, 2, ("1", "2"))],
+)
+def test_kinds_are_told_where_they_differ(got: object, expected: object, said: tuple[str, str]) -> None:
+    """A value of another kind says which; None says it by itself."""
+    with pytest.raises(expect.Wrong) as caught:
+        expect.equal(got, expected)
+    assert (caught.value.got, caught.value.expected) == said
+
+
+def test_a_variable_of_a_module_has_a_place() -> None:
+    """A function, a class, and by a pair a module's variable have a line; a value or an unknown name has none."""
+    this = sys.modules[__name__]
+    lines = Path(__file__).read_text(encoding="utf-8").split("\n")
+    found = expect.place((this, "VARIABLE"))
+    assert found is not None
+    assert lines[found[1] - 1].startswith("VARIABLE = ")
+    assert expect.place((this, "nothing")) is None
+    assert expect.place((3, "nothing")) is None
+    for value in (None, 3, property(), "x"):
+        assert expect.place(value) is None
+
+
+VARIABLE = 3
 
 
 @pytest.mark.parametrize("condition", [1, "yes", Everything(), None, False])

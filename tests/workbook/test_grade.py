@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from tests.workbook.conftest import HEALTH, MAIN, PackageMaker
-from workbook import build, grade
+from workbook import build, grade, submission
 from workbook.chapter import Exercise
 from workbook.course import Course
+from workbook.outcome import Outcome
 from workbook.snapshot import solved_until
+from workbook.verdict import CheckReport
 from workbook.worker import Worker
 
 GOOD = HEALTH.replace("{body}", 'return {"status": "ok"}')
@@ -78,10 +80,12 @@ def test_odd_notebooks_become_notes(course: Course, worker: Worker, tmp_path: Pa
     """A broken notebook or cell is named and left out; the rest is graded."""
     import nbformat
 
-    (tmp_path / "00.ipynb").write_text("{", encoding="utf-8")
+    folder = tmp_path / "handed in"
+    folder.mkdir()
+    (folder / "00.ipynb").write_text("{", encoding="utf-8")
     cells = [nbformat.v4.new_code_cell(source) for source in ("%%app ../x.py\nx = 1", "%%app a.py\nx = (", MAIN, GOOD)]
-    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "01.ipynb")
-    reports, submission = grade.grade(course, [worker], tmp_path, everything(course))
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / "01.ipynb")
+    reports, submission = grade.grade(course, [worker], folder, everything(course))
     assert [one.points for one in reports] == [2, 0]
     assert len(submission.notes) == 3
 
@@ -100,6 +104,32 @@ def test_a_huge_submission_is_refused(
     course: Course, worker: Worker, package: PackageMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A package over the size limit is refused before it is copied whole."""
-    monkeypatch.setattr(grade, "BYTES", 10)
+    monkeypatch.setattr(submission, "BYTES", 10)
     with pytest.raises(grade.SubmissionError, match="more than"):
         grade.grade(course, [worker], package(MAIN).parent, everything(course))
+
+
+def test_an_error_in_one_exercise_is_that_exercises(
+    course: Course, worker: Worker, package: PackageMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What breaks while one exercise is graded is told with it; the others have their verdicts."""
+    check = worker.check
+
+    def breaks(course: Course, id: str, app: Path) -> CheckReport:
+        if id == "0.2":
+            raise OSError("no space left on \x1b device")
+        return check(course, id, app)
+
+    monkeypatch.setattr(worker, "check", breaks)
+    reports, _ = grade.grade(course, [worker], package(MAIN, GOOD).parent, everything(course))
+    assert [(one.outcome, one.points, one.out_of) for one in reports] == [
+        (Outcome.PASSED, 2, 2),
+        (Outcome.BROKE, 0, 3),
+    ]
+    assert reports[1].note == r"grading this exercise failed: OSError: no space left on \x1b device"
+
+
+def test_a_fork_that_grades_itself_is_told(root: Path, course: Course, worker: Worker) -> None:
+    """Where the checks that ran are the submission's own, the report says so."""
+    _, found = grade.grade(course, [worker], root, everything(course)[:1])
+    assert "the checks that ran are the submission's own: grade with another copy of the course" in found.notes

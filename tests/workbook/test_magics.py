@@ -24,7 +24,7 @@ class Notebook:
         self._made: Any = nbformat.v4.new_notebook()
         resources = {"metadata": {"path": str(root / "notebooks")}}
         quiet = ["--IPKernelApp.log_level=40"]
-        self.client = NotebookClient(self._made, timeout=120, resources=resources, extra_arguments=quiet)
+        self.client = NotebookClient(self._made, timeout=300, resources=resources, extra_arguments=quiet)
         self.client.allow_errors = True
 
     def __call__(self, source: str) -> str:
@@ -116,7 +116,9 @@ BAD = [
     ("%catchup nine", "no exercise 'nine'"),
     ("%solution", "name one exercise"),
     ("%catchup", "catch up to where?"),
-    ("%undo 5", "'5' is no file of app/"),
+    ("%undo 5", "there is no version 5"),
+    ("%undo x", "'x' is no file of app/"),
+    ("%history 7", "there is no version 7"),
     ("%progress 7", "no chapter 7"),
 ]
 
@@ -174,3 +176,46 @@ def test_catchup_and_serve(opened: Notebook) -> None:
     assert "404" in opened(f"import httpx\nhttpx.get('http://127.0.0.1:{port}/none').status_code")
     assert "stopped" in opened("%serve stop")
     assert "no server runs" in opened("%serve stop")
+
+
+def test_errors_say_what_to_run(opened: Notebook) -> None:
+    """A missing module of the package and a forgotten `await` are answered below the usual traceback, or in its place."""
+    shown = opened("from app.numbers import add")
+    assert "No module named 'app.numbers'" in shown
+    assert "hint: `app.numbers` comes from chapter 0: do that chapter first, or run `%catchup all`" in shown
+    assert "hint: " not in opened("nowhere")
+    assert opened('await client.get("/health")').startswith("ERROR there is no app/main.py yet")
+    opened(APP)
+    assert "`get` was called without `await`" in opened('client.get("/health")')
+
+
+def test_a_bare_check_means_the_exercise_at_hand(opened: Notebook) -> None:
+    """`%check` checks the exercise whose cell ran last; a cell that was not written is told; an undo says what it broke."""
+    assert "0.1 A route: not attempted" in opened("%check")
+    sum_cell = "%%app numbers.py --exercise 0.2\ndef add(a, b):\n    return b + a\n"
+    opened(sum_cell.replace("b + a", "a"))
+    opened(sum_cell)
+    assert opened("%check").startswith("0.2 A sum: passed")
+    assert "line 4 of the cell" in opened(sum_cell + "x = (\n")
+    assert "the newest cell was not written" in opened("%check")
+    kept = opened("%history")
+    assert "not written: %%app numbers.py (0.2)" in kept
+    said = opened("%undo")
+    assert "took back: %%app numbers.py (0.2)" in said
+    assert "note: 0.2 had passed with what this took away" in said
+    assert "0 of 5 points" in opened("%progress")
+    assert "done again: %%app numbers.py (0.2)" in opened("%redo")
+    assert "3 of 5 points" in opened("%progress")
+
+
+def test_what_was_imported_from_app_is_renewed(opened: Notebook, root: Path) -> None:
+    """Modules, aliases and constants are new after a cell was written, also below `%%time`; a scratch file is named."""
+    opened("%%app numbers.py\nLIMIT = 1\n")
+    opened("%%time\nfrom app import numbers\nimport app.numbers as n\nfrom app.numbers import LIMIT\n")
+    opened("%%app numbers.py\nLIMIT = 2\n")
+    assert opened("LIMIT, numbers.LIMIT, n.LIMIT") == "(2, 2, 2)"
+    (root / "notebooks" / "httpx.py").write_text("raise RuntimeError('a scratch file')")
+    assert "httpx.py is called like the module `httpx`" in opened("%reload_ext workbook")
+    opened(APP)
+    assert "404 Not Found" in opened('await client.get("/nothing")')
+    assert opened("import httpx; hasattr(httpx, 'AsyncClient')") == "True"

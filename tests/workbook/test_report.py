@@ -8,7 +8,8 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from workbook import report
-from workbook.verdict import CheckReport, Criterion, Exchange, Location, Outcome
+from workbook.outcome import Outcome
+from workbook.verdict import CheckReport, Criterion, Exchange, Location
 
 EXCHANGE = Exchange(
     method="POST",
@@ -96,6 +97,91 @@ def test_what_fails_alike_is_told_once() -> None:
         assert told.count("(as above)") == 1
         assert "Third" in told
         assert "other" in told
+
+
+@pytest.mark.parametrize(
+    ("change", "again"),
+    [
+        ({"did": "GET /x?limit=0"}, "(as above, for GET /x?limit=0)"),
+        ({"got": 'a 409 {"id": 2, "request_id":"abc", "at":"2026-01-02T03:04:05Z"}'}, "(as above)"),
+        (
+            {"got": 'a 409 {"id": 1, "request_id":"abd", "at":"2026-01-02T03:04:06Z"}', "did": "y" * 200},
+            "(as above, for yyy",
+        ),
+        ({"got": "a 410"}, ""),
+        ({"why": "another reason"}, ""),
+        ({"expected": "a 201"}, ""),
+    ],
+)
+def test_failures_that_differ_in_nothing_that_matters_are_told_once(change: dict[str, str], again: str) -> None:
+    """The request, ids and times may differ; another result, expectation or reason is another failure."""
+    facts = {"did": "GET /x", "got": 'a 409 {"id": 1, "request_id":"abd", "at":"2026-01-02T03:04:06Z"}', "why": "it is"}
+    one = made(Outcome.WRONG, **facts)
+    one.criteria.append(one.criteria[1].model_copy(update=change))
+    told = report.text(one)
+    assert again in told
+    assert told.count("(as above") == bool(again)
+    assert all(len(line) < 140 for line in told.split("\n"))
+
+
+def test_one_exception_is_told_once_whatever_was_expected() -> None:
+    """Criteria that fail by the same exception on the same line have one block."""
+    one = made(Outcome.WRONG, got="500  KeyError", cause="KeyError app/x.py:1", expected="200")
+    one.criteria.append(one.criteria[1].model_copy(update={"expected": "404", "why": "other", "did": "GET /y"}))
+    assert "(as above, for GET /y)" in report.text(one)
+    assert "404" not in report.text(one)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "said"),
+    [
+        (["wrong", "passed", "passed"], "(1 of 3 criteria fails)"),
+        (["wrong", "wrong", "passed"], "(2 of 3 criteria fail)"),
+        (["wrong"], "(1 of 1 criterion fails)"),
+    ],
+)
+def test_the_verdict_counts_what_fails(outcomes: list[str], said: str) -> None:
+    """The number in the first line is that of the criteria that fail, and says so."""
+    criteria = [Criterion(id="", text="", outcome=Outcome(one)) for one in outcomes]
+    one = CheckReport(exercise="2.2", title="A title", outcome=Outcome.WRONG, criteria=criteria)
+    assert report.verdict_line(one) == f"2.2 A title: wrong {said}"
+
+
+def test_no_time_is_said_as_such() -> None:
+    """A busy machine is named, and nothing is called wrong."""
+    assert report.verdict_line(made(Outcome.LATE)).endswith("out of time: the machine was busy; run it again")
+
+
+def test_the_authorization_that_was_sent_is_shown_and_shortened() -> None:
+    """Who asked is a part of the request; a token in the body is of the check, and not replayed."""
+    token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIzIn0.c2ln"
+    signed_in = EXCHANGE.model_copy(update={"headers": {"authorization": f"Bearer {token}"}})
+    assert "sent: Authorization: Bearer eyJ… (sub 3)" in report.text(made(Outcome.WRONG, exchange=signed_in))
+    assert report.replay(EXCHANGE.model_copy(update={"body": f'{{"refresh_token":"{token}"}}'})) == ""
+
+
+def test_the_way_of_an_exception_is_shown() -> None:
+    """Where it rose is said beside the line to look at, and who called that."""
+    where = Location(path="app/b.py", line=2)
+    one = made(
+        Outcome.RAISED,
+        got="KeyError",
+        where=where,
+        trace=["app/d.py:1  from app import a", "app/a.py:1", "app/b.py:2", "app/c.py:3"],
+    )
+    told = report.text(one)
+    for part in ("your code: app/b.py:2", "raised at: app/c.py:3", "called from: app/a.py:1"):
+        assert part in told
+    assert told.count("app/b.py") == 1
+    assert "from app import a" not in told
+
+
+def test_a_second_mistake_has_its_hint() -> None:
+    """Two mistakes, two hints, in text and HTML."""
+    one = made(Outcome.WRONG)
+    one.second = "Do that, too"
+    assert report.text(one).endswith("hint: Do it\nhint: Do that, too")
+    assert report.as_html(one).count("<b>hint:</b>") == 2
 
 
 def test_the_hint_is_shown_once_and_not_after_a_pass() -> None:

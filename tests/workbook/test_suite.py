@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import configparser
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from workbook import testrun
+from workbook.clock import MachineBusy, Stopwatch
 from workbook.course import read_course
 from workbook.snapshot import Snapshot
 from workbook.suite import Suite, Variant
@@ -28,6 +31,12 @@ def make(tmp_path: Path) -> Callable[..., Suite]:
         return Suite(Snapshot({**APP, **files}).write(tmp_path), lambda: Snapshot(APP))
 
     return suite
+
+
+@pytest.fixture(autouse=True)
+def fair(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every run count, also on a busy machine: one test asks what happens where it does not."""
+    monkeypatch.setattr(Stopwatch, "is_fair", lambda _self, _limit: True)
 
 
 @pytest.fixture(params=[True, False], ids=["fork", "no fork"])
@@ -86,6 +95,74 @@ def test_files_are_added_and_taken_away(make: Callable[..., Suite], variant: Var
     """A variant can bring files of its own, lack some, or name what is not there."""
     (found,) = make(test_sum=GOOD).run([variant], limit=30)
     assert said in found.summary()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("import asyncio\nasync def test_a():\n    asyncio.sleep(0)\n", "`sleep` was called without `await`"),
+        ("import warnings\ndef test_a():\n    warnings.warn('old', DeprecationWarning)\n", "DeprecationWarning: old"),
+        ("import pytest\n@pytest.mark.slow\ndef test_a(): pass\n", "'slow' not found in `markers`"),
+        ("import pytest\n@pytest.mark.xfail\ndef test_a(): pass\n", "[XPASS(strict)]"),
+    ],
+)
+def test_what_a_terminal_refuses_is_refused(make: Callable[..., Suite], text: str, said: str) -> None:
+    """A warning, a forgotten `await`, a marker that nobody declared: the same verdict as `pytest app/tests` gives."""
+    (found,) = make(test_it=text).run([RIGHT], limit=60)
+    assert not found.good
+    assert said in found.summary()
+
+
+def test_the_markers_of_fastapis_documentation_work(make: Callable[..., Suite]) -> None:
+    """Tests marked for anyio, with its fixture, run as in a terminal."""
+    text = "import pytest\n@pytest.fixture\ndef anyio_backend():\n    return 'asyncio'\n@pytest.mark.anyio\nasync def test_a():\n    assert True\n"
+    (found,) = make(test_it=text).run([RIGHT], limit=60)
+    assert found.good, found.summary()
+
+
+def test_a_suite_runs_with_the_courses_own_options() -> None:
+    """What pyproject.toml says of asyncio, markers and warnings holds for the learner's tests in a check, too."""
+    options = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["tool"]["pytest"]["ini_options"]
+    given = configparser.ConfigParser()
+    given.read_string(testrun.INI)
+    mine = dict(given["pytest"])
+    for name in ("asyncio_mode", "asyncio_default_fixture_loop_scope", "asyncio_default_test_loop_scope"):
+        assert mine[name] == options[name]
+    assert mine["xfail_strict"] == str(options["xfail_strict"]).lower()
+    assert mine["filterwarnings"].split()[0] == options["filterwarnings"][0] == "error"
+    shared = [word for word in options["addopts"] if word.startswith("--")]
+    assert mine["addopts"].split() == shared
+
+
+@pytest.mark.usefixtures("forks")
+def test_what_raises_is_told_with_its_line_and_hint(make: Callable[..., Suite]) -> None:
+    """A failure of the learner's tests names their line, and the hint of the exception."""
+    helper = "def half(numbers):\n    return numbers[0]\n"
+    text = "from app.tests.support import half\n\n\ndef test_a():\n    half([])\n"
+    (found,) = make(test_it=text, support=helper).run([RIGHT], limit=60)
+    fault = found.fault
+    assert fault is not None
+    assert str(fault.where) == "app/tests/support.py:2  return numbers[0]"
+    assert "what happens when it is empty?" in fault.hint
+    assert found.summary() == "tests/test_it.py::test_a: IndexError: list index out of range"
+
+
+def test_a_file_of_the_check_is_no_line_of_the_learners(make: Callable[..., Suite]) -> None:
+    """An exception in a probe that a check has added names no line of it as theirs."""
+    probe = Variant("probe", files={"tests/probe/test_probe.py": "def test_p():\n    [][0]\n"}, paths=("tests/probe",))
+    (found,) = make(test_sum=GOOD).run([probe], limit=60)
+    assert found.fault is not None
+    assert found.fault.where is None
+
+
+def test_a_busy_machine_gives_no_verdict(make: Callable[..., Suite], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests that got no time have shown nothing, and nothing is remembered of them."""
+    monkeypatch.setattr(Stopwatch, "is_fair", lambda _self, _limit: False)
+    suite = make(test_it="import time\ndef test_a():\n    time.sleep(60)\n")
+    with pytest.raises(MachineBusy, match="the machine left them no time"):
+        suite.run([RIGHT], limit=0.5)
+    monkeypatch.setattr(Stopwatch, "is_fair", lambda _self, _limit: True)
+    assert suite.run([RIGHT], limit=0.5)[0].ended == "out of time"
 
 
 def test_a_failure_after_a_pass_counts(make: Callable[..., Suite]) -> None:

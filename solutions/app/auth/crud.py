@@ -26,17 +26,14 @@ class LoginSessionCRUD:
         session.add(login)
         await session.flush()
 
-    async def rotate(
-        self, session: AsyncSession, session_id: str, *, old: str, new: str, expires_at: datetime
-    ) -> bool:
-        """Replace the valid token by the next one; False when `old` was not the valid one."""
-        changed = await self._count_changed(
-            session,
-            update(LoginSession)
-            .where(LoginSession.id == session_id, LoginSession.current_jti == old)
-            .values(current_jti=new, expires_at=expires_at),
+    async def get_multi(self, session: AsyncSession, user_id: int) -> list[LoginSession]:
+        """Return a user's sessions that have not expired, the newest first."""
+        query = (
+            select(LoginSession)
+            .where(LoginSession.user_id == user_id, LoginSession.expires_at > utc_now())
+            .order_by(LoginSession.created_at.desc(), LoginSession.id)
         )
-        return changed == 1
+        return list(await session.scalars(query))
 
     async def end(self, session: AsyncSession, session_id: str, user_id: int) -> bool:
         """End one session of this user; False when there is none."""
@@ -49,14 +46,17 @@ class LoginSessionCRUD:
         """End every session of a user: no refresh token of theirs is worth anything now."""
         await session.execute(delete(LoginSession).where(LoginSession.user_id == user_id))
 
-    async def get_multi(self, session: AsyncSession, user_id: int) -> list[LoginSession]:
-        """Return a user's sessions that have not expired, the newest first."""
-        query = (
-            select(LoginSession)
-            .where(LoginSession.user_id == user_id, LoginSession.expires_at > utc_now())
-            .order_by(LoginSession.created_at.desc(), LoginSession.id)
+    async def rotate(
+        self, session: AsyncSession, session_id: str, *, old: str, new: str, expires_at: datetime
+    ) -> bool:
+        """Replace the valid token by the next one; False when `old` was not the valid one."""
+        changed = await self._count_changed(
+            session,
+            update(LoginSession)
+            .where(LoginSession.id == session_id, LoginSession.current_jti == old)
+            .values(current_jti=new, expires_at=expires_at),
         )
-        return list(await session.scalars(query))
+        return changed == 1
 
 
 login_session_crud = LoginSessionCRUD()

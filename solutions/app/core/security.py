@@ -46,10 +46,12 @@ def can_be_hashed(password: str) -> bool:
 
 def check_hash(password: str, hashed_password: str | None) -> tuple[bool, str | None]:
     """Compare a password with a hash; spend the same time when there is nothing to compare."""
-    known = hashed_password is not None and pwd_context.identify(hashed_password) is not None
-    if hashed_password is None or not known or not can_be_hashed(password):
+    if hashed_password is None or not can_be_hashed(password):
         return pwd_context.dummy_verify(), None
-    valid = pwd_context.verify(password, hashed_password)
+    try:
+        valid = pwd_context.verify(password, hashed_password)
+    except ValueError:  # what is stored is no hash, or only a part of one
+        return pwd_context.dummy_verify(), None
     return valid, better_hash(password, hashed_password) if valid else None
 
 

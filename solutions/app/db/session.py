@@ -28,6 +28,11 @@ def enable_foreign_keys(connection: Any, _record: object) -> None:
     cursor.close()
 
 
+def check_foreign_keys(engine: AsyncEngine) -> None:
+    """Let each new connection of an SQLite engine check foreign keys."""
+    event.listen(engine.sync_engine, "connect", enable_foreign_keys)
+
+
 def make_engine(database_url: str, *, echo: bool = False) -> AsyncEngine:
     """Make an engine; the parameters of queries (hashes, names) never appear in errors or logs."""
     url = make_url(database_url)
@@ -38,7 +43,7 @@ def make_engine(database_url: str, *, echo: bool = False) -> AsyncEngine:
         # An in-memory database lives in its connection: keep exactly one and take turns.
         options |= {"poolclass": AsyncAdaptedQueuePool, "pool_size": 1, "max_overflow": 0}
     engine = create_async_engine(url, connect_args={"timeout": 30}, **options)
-    event.listen(engine.sync_engine, "connect", enable_foreign_keys)
+    check_foreign_keys(engine)
     return engine
 
 

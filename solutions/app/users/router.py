@@ -14,6 +14,8 @@ from app.users.permissions import Permission
 from app.users.schemas import AdminUserUpdate, UserCreate, UserPage, UserPublic, UserUpdate
 
 router = APIRouter(prefix="/users", tags=["users"], responses=error_responses(400, 401, 422))
+
+READ_USERS = [Depends(RequirePermissions(Permission.READ_USERS))]
 WRITE_USERS = [Depends(RequirePermissions(Permission.WRITE_USERS))]
 
 
@@ -43,9 +45,6 @@ async def read_me(user: CurrentUser) -> User:
 async def read_user(user: VisibleUser) -> User:
     """Read one user."""
     return user
-
-
-READ_USERS = [Depends(RequirePermissions(Permission.READ_USERS))]
 
 
 @router.get(

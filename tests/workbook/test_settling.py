@@ -1,0 +1,64 @@
+"""What is filled in, decided by verdicts: only what fails by itself, and nothing because a busy machine was late."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.workbook.conftest import HEALTH, MAIN
+from workbook.course import Course
+from workbook.origins import Origins
+from workbook.patch import Patch
+from workbook.settling import Settling
+from workbook.snapshot import Snapshot
+from workbook.timeline import timeline
+from workbook.worker import Worker
+from workbook.workspace import Workspace
+
+OWN_SUM = "%%app numbers.py\ndef add(a, b):\n    return sum((a, b))\n"
+OWN_HEALTH = HEALTH.replace("{body}", 'return dict(status="ok")')
+
+
+class Decided(Settling):
+    """Settling with verdicts that are decided beforehand: `together` fail in a batch, `alone` by themselves."""
+
+    together: frozenset[str] = frozenset()
+    alone: frozenset[str] = frozenset()
+
+    def _failing(self, package: Snapshot, ids: object, *, stop: bool) -> list[str]:
+        late, self.together = self.together, frozenset()
+        return sorted(late | {id for id in self.alone if "return a + b" not in package.files["numbers.py"]})
+
+    def _passes(self, package: Snapshot, id: str) -> bool:
+        return id not in self.alone
+
+
+@pytest.fixture
+def patch(course: Course) -> Patch:
+    """Give a patch of a package in which both answers are the learner's own."""
+    made = Snapshot()
+    for cell in (MAIN, OWN_HEALTH, OWN_SUM):
+        made.run(cell)
+    steps = timeline(course)
+    origins = {path: Origins(steps, path, text) for path, text in made.files.items()}
+    return Patch(steps, made, len(steps.steps), origins)
+
+
+def settle(course: Course, workspace: Workspace, patch: Patch, together: set[str], alone: set[str]) -> Patch:
+    """Settle a patch with decided verdicts."""
+    settling = Decided(course, workspace, Worker(workspace.root), lambda *_: None)
+    settling.together, settling.alone = frozenset(together), frozenset(alone)
+    assert settling.run(patch, ["0.1", "0.2"]) == []
+    return patch
+
+
+def test_what_passes_by_itself_is_not_filled_in(course: Course, workspace: Workspace, patch: Patch) -> None:
+    """A check that fails beside others, for want of time, and passes alone takes nothing from the learner."""
+    assert patch.own == {"0.1", "0.2"}
+    assert settle(course, workspace, patch, {"0.1", "0.2"}, set()).filled == set()
+    assert patch.made().files == patch.mine.files
+
+
+def test_only_what_fails_by_itself_is_filled_in(course: Course, workspace: Workspace, patch: Patch) -> None:
+    """Of two that fail together, the one that fails alone is filled in, and the other stays."""
+    assert settle(course, workspace, patch, {"0.1", "0.2"}, {"0.2"}).filled == {"0.2"}
+    assert "dict(status" in patch.made().files["main.py"]

@@ -1,0 +1,322 @@
+"""A package held against the solved course: what is missing or outdated in it, and the course's text put there.
+
+The learner's own definitions stand as they are. Whoever wrote them is not asked: a text that no cell of the course
+gives or solves is the learner's own.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from workbook.assemble import CellError, merge
+from workbook.names import Function
+from workbook.origins import Origins
+from workbook.outline import DOCSTRING, parts
+from workbook.reduction import reduced, without
+from workbook.snapshot import Snapshot
+from workbook.syntax import clean
+from workbook.timeline import Step, Timeline
+
+Place = tuple[str, str]  # a module's path and a definition's name
+
+
+@dataclass
+class Patch:
+    """A package on its way to the goal.
+
+    Args:
+        timeline: the course's cells.
+        mine: the package as it was found.
+        end: the place of the first cell that is not asked for.
+        origins: by path, what is remembered of who wrote what.
+        filled: exercises whose definitions are the course's.
+        whole: modules that are taken from the course as they are.
+    """
+
+    timeline: Timeline
+    mine: Snapshot
+    end: int
+    origins: Mapping[str, Origins]
+    filled: set[str] = field(default_factory=set)
+    whole: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.parts = {path: self.origins[path].parts for path in self.mine.files}
+        self.reach = max(self.end, 1 + max((step.position for step in self._evidence()), default=-1))
+        self.goal = self.timeline.states[self.reach]
+        self.lower = self.timeline.states[self.end]
+        self.owners = {path: self.timeline.owners(path, self.reach) for path in self.goal}
+        self.own = {id for id in self._exercises() if self._is_own(id)}
+        self.blank = {id for id in self._exercises() if id not in self.own and self._is_blank(id)}
+
+    def _evidence(self) -> Iterable[Step]:
+        """Yield the cells past the end that must have run: a definition is first given there."""
+        for path, found in self.parts.items():
+            for name, tree in found.items():
+                known = self.timeline.written(path, name, tree)
+                if known and known[0].position >= self.end:
+                    yield known[0]
+
+    def _exercises(self) -> list[str]:
+        return [str(step.header.exercise) for step in self.timeline.steps[: self.end] if step.header.exercise]
+
+    def _names(self, id: str) -> list[Place]:
+        """Return the definitions of an exercise that no later cell rewrote."""
+        step = self.timeline.exercises[id]
+        owners = self.owners.get(step.path, {})
+        return [(step.path, name) for name in step.parts if owners.get(name) is step]
+
+    def _holes(self, id: str) -> list[str]:
+        """Return those of them that the learner writes."""
+        hole = self.timeline.exercises[id].hole
+        return [name for _, name in self._names(id) if name in hole]
+
+    def _is_own(self, id: str) -> bool:
+        """Say whether the learner wrote something where the exercise asks for it, under its name or another."""
+        step = self.timeline.exercises[id]
+        mine, holes = self.parts.get(step.path), self._holes(id)
+        if mine is None or not holes:
+            return False
+        if all(mine.get(name) == step.given_parts.get(name) for name in holes):
+            return False
+        if all(mine.get(name) == step.parts.get(name) for name in holes):
+            return False
+        if any(self._is_written_for(step, name) for name in holes if name in mine):
+            return True
+        return any(name not in mine for name in holes) and bool(self._extras(step))
+
+    def _is_written_for(self, step: Step, name: str) -> bool:
+        """Say whether a definition was written for an exercise, and is not left from an earlier cell of its name."""
+        origins = self.origins[step.path]
+        if origins.is_remembered(name):
+            return origins.position(name) >= step.position
+        known = self.timeline.written(step.path, name, self.parts[step.path][name])
+        return not known or step in known
+
+    def _extras(self, step: Step) -> list[str]:
+        """Return the learner's own definitions in a module that may be an exercise's, under names of their own."""
+        mine, origins = self.parts[step.path], self.origins[step.path]
+        known = self.owners.get(step.path, {})
+        own = [name for name in mine if name not in known and not self._is_courses(step.path, name)]
+        marked = [name for name in own if origins.wrote(name, step.mark)]
+        return marked or [name for name in own if not origins.is_remembered(name)]
+
+    def _is_blank(self, id: str) -> bool:
+        """Say whether an exercise's place is empty: what it asks for is missing, a stub, or an earlier cell's."""
+        step = self.timeline.exercises[id]
+        mine = self.parts.get(step.path, {})
+        holes = self._holes(id)
+        if holes:
+            return any(mine.get(name) != step.parts.get(name) for name in holes)
+        dropped = step.path in self.origins and self.origins[step.path].whole > step.position
+        return not dropped and all(mine.get(name) in (None, step.given_parts.get(name)) for name in step.hole)
+
+    def stays(self, path: str, name: str, step: Step) -> bool:
+        """Say whether a definition of the goal is left as the package has it, there or not there."""
+        id = step.header.exercise
+        mine = self.parts[path].get(name)
+        if id is not None and step.position < self.end:
+            return id in self.own - self.filled
+        if name == DOCSTRING:
+            return mine is None or not self._is_courses(path, name)
+        if mine is None:
+            return id is not None
+        return not self._is_courses(path, name) and self.origins[path].position(name) >= step.position
+
+    def made(self) -> Snapshot:
+        """Return the package with the course's text where it is missing or outdated, or was asked for."""
+        made = self.mine.copy()
+        kept = {path: self._kept(path) for path in self.goal if self._is_asked(path)}
+        self._give_back(kept)
+        for path, names in kept.items():
+            made.files[path] = self._module(path, self.goal[path], names)
+        return made
+
+    def _kept(self, path: str) -> set[str]:
+        """Return the definitions of the goal that stay as the package has them, there or not there."""
+        if path not in self.mine.files or path in self.whole:
+            return set()
+        return {name for name, step in self.owners[path].items() if self.stays(path, name, step)}
+
+    def _give_back(self, kept: dict[str, set[str]]) -> None:
+        """Take out of `kept` what the package does not have, and the course's text that goes into it speaks of."""
+        todo = [(path, name) for path in kept for name in self._taken(path, kept[path])]
+        while todo:
+            path, name = todo.pop()
+            for other, word in self._spoken_of(path, self.owners[path][name].parts[name]):
+                names = kept.get(other, set())
+                needed = {one for one in names if one == word or one.startswith(f"{word}.")}
+                lacking = {one for one in needed if one not in self.parts.get(other, {})}
+                if word in lacking:
+                    names -= lacking
+                    todo += [(other, one) for one in lacking]
+
+    def _taken(self, path: str, kept: set[str]) -> list[str]:
+        """Return the definitions of the goal that come into a module, or are replaced there."""
+        owners, mine = self.owners[path], self.parts.get(path, {})
+        return [name for name, step in owners.items() if name not in kept and mine.get(name) != step.parts[name]]
+
+    def _spoken_of(self, path: str, tree: str) -> Iterator[Place]:
+        """Yield the definitions of the course that a definition of the goal speaks of, by module and name."""
+        words = set(re.findall(r"id='(\w+)'", tree))
+        for origin, name, alias in imports(self.goal[path]):
+            if (alias or name) in words and origin.startswith("0app."):
+                yield origin.removeprefix("0app.").replace(".", "/") + ".py", name
+        yield from ((path, word) for word in words)
+
+    def _is_asked(self, path: str) -> bool:
+        """Say whether a module is one that the cells before the end write, or one of a later cell that has run."""
+        return path in self.lower or path in self.mine.files
+
+    def _module(self, path: str, text: str, kept: set[str]) -> str:
+        """Return a module as it is to be."""
+        mine = self.mine.files.get(path)
+        if mine is None or path in self.whole or not self._is_python(mine):
+            return self.lower[path] if mine is None else text
+        if not kept and all(self._is_courses(path, name) for name in self.parts[path]):
+            return mine if self._is_same(path, mine, text) else text
+        # what is the solution's already keeps its own layout and comments
+        kept = kept | {
+            name for name, step in self.owners[path].items() if self.parts[path].get(name) == step.parts[name]
+        }
+        module = without(mine, self._outdated(path, kept))
+        try:
+            return merge(module, reduced(text, module, kept)) if self._wants(path, module, text, kept) else mine
+        except CellError:
+            return text
+
+    @staticmethod
+    def _is_python(text: str) -> bool:
+        try:
+            parts(text)
+        except CellError:
+            return False
+        return True
+
+    def _is_courses(self, path: str, name: str) -> bool:
+        return bool(self.timeline.written(path, name, self.parts[path][name]))
+
+    def _is_same(self, path: str, mine: str, text: str) -> bool:
+        """Say whether a module does what the goal's does: its text may be laid out in another way."""
+        return self.parts[path] == parts(text) and imports(text) <= imports(mine)
+
+    def _wants(self, path: str, module: str, text: str, kept: set[str]) -> bool:
+        """Say whether a module lacks anything of the goal's."""
+        if module != self.mine.files[path]:
+            return True
+        goal, mine = parts(text), self.parts[path]
+        if any(mine.get(name) != tree for name, tree in goal.items() if name not in kept):
+            return True
+        return not kept and not imports(text) <= imports(module)
+
+    def _outdated(self, path: str, kept: set[str]) -> set[str]:
+        """Return what a module holds and is to lose: what a later cell left out, and what is filled in."""
+        mine, goal = self.parts[path], parts(self.goal[path])
+        stale = {name for name in mine if name not in goal and self._is_courses(path, name)}
+        for step in self.timeline.by_path[path]:
+            if step.header.exercise in self.filled:
+                stale |= self._replaced(step)
+        return {name for name in stale if name not in kept and not self._is_needed(path, name, stale)}
+
+    def _replaced(self, step: Step) -> set[str]:
+        """Return the learner's own names that stand for an exercise's: its solution would double them."""
+        mine, origins = self.parts[step.path], self.origins[step.path]
+        extras = self._extras(step)
+        marked = {name for name in extras if origins.wrote(name, step.mark)}
+        lacking = [name for name in self._holes(str(step.header.exercise)) if name not in mine]
+        if marked or not lacking:
+            return marked
+        calls = {callee(name) for name in lacking} - {""}
+        routes = decorated(self.mine.files[step.path])
+        return {name for name in extras if callee(name) in calls or name in routes}
+
+    def _is_needed(self, path: str, name: str, stale: set[str]) -> bool:
+        """Say whether the learner's own code that stays speaks of a name."""
+        word = name.split(".")[-1]
+        if not word.isidentifier():
+            return False
+        for other, found in self.parts.items():
+            for key, tree in found.items():
+                goes = other == path and key in stale
+                if f"'{word}'" in tree and not goes and not self._is_courses(other, key):
+                    return True
+        return False
+
+    def fill(self, id: str) -> None:
+        """Take an exercise's definitions from the course; where that was done already, its whole module."""
+        if id in self.own - self.filled:
+            self.filled.add(id)
+        else:
+            self.take(self.timeline.exercises[id].path)
+
+    def take(self, path: str) -> None:
+        """Take a module from the course as it is there."""
+        self.whole.add(path)
+        self.filled |= {id for id in self.own if self.timeline.exercises[id].path == path}
+
+    def is_mine(self, id: str) -> bool:
+        """Say whether an exercise's code is the learner's: their own text, or a cell that they ran."""
+        step = self.timeline.exercises[id]
+        origins = self.origins.get(step.path)
+        ran = origins is not None and any(origins.wrote(name, step.mark) for name in step.hole)
+        return id in self.own or ran
+
+    def only(self, id: str) -> Snapshot:
+        """Return the goal with nothing of the learner's but one exercise."""
+        before = self.filled
+        self.filled = self.own - {id}
+        try:
+            return self.made()
+        finally:
+            self.filled = before
+
+    def take_all(self) -> None:
+        """Take every module that the course knows as it is in the goal."""
+        self.whole |= set(self.goal)
+        self.filled |= self.own
+
+    def is_proven(self, made: Snapshot) -> bool:
+        """Say whether a package does what the solved course does at the goal, so that no check is needed."""
+        files = {path: text for path, text in made.files.items() if text.strip()}
+        if set(files) - {"__init__.py"} != {path for path, text in self.goal.items() if text.strip()} - {"__init__.py"}:
+            return False
+        return all(
+            files[path] == text or self._agrees(files[path], text) for path, text in self.goal.items() if path in files
+        )
+
+    @staticmethod
+    def _agrees(mine: str, text: str) -> bool:
+        try:
+            return parts(mine) == parts(text) and imports(text) <= imports(mine)
+        except CellError:
+            return False
+
+
+def imports(text: str) -> set[tuple[str, ...]]:
+    """Return each name that a module imports at its top level, with where it is from."""
+    statements = [node for node in ast.parse(clean(text)).body if isinstance(node, ast.Import | ast.ImportFrom)]
+    return {
+        (f"{node.level}{node.module}" if isinstance(node, ast.ImportFrom) else "", alias.name, alias.asname or "")
+        for node in statements
+        for alias in node.names
+    }
+
+
+def decorated(text: str) -> set[str]:
+    """Return the functions of a module that have decorators, such as routes."""
+    functions = [node for node in ast.parse(clean(text)).body if isinstance(node, Function)]
+    return {node.name for node in functions if node.decorator_list}
+
+
+def callee(statement: str) -> str:
+    """Return what a bare statement calls, and with which first argument; "" where it is no call."""
+    try:
+        node = ast.parse(statement, mode="eval").body
+    except SyntaxError:
+        return ""
+    if not isinstance(node, ast.Call):
+        return ""
+    return f"{ast.unparse(node.func)}({ast.unparse(node.args[0]) if node.args else ''}"

@@ -1,0 +1,148 @@
+"""A patched package checked, and what fails in it filled in, until all passes.
+
+What the package lacks is told from its text alone. Only where something in it is the learner's own do checks run: an
+answer is wrong when it fails in the package and also in the solved course with nothing else of the learner's.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from itertools import groupby
+from pathlib import Path
+
+from workbook import pool
+from workbook.course import Course
+from workbook.outcome import Outcome
+from workbook.patch import Patch
+from workbook.proven import Cache, Found
+from workbook.snapshot import Snapshot
+from workbook.worker import Worker
+from workbook.workspace import Workspace
+
+CHUNK, FEW, ROUNDS = 5, 6, 8
+FAILED = (Outcome.WRONG, Outcome.RAISED, Outcome.NOT_ATTEMPTED, Outcome.BROKE)
+Say = Callable[[str, int, int], None]
+
+
+def silent(_text: str, _done: int, _total: int) -> None:
+    """Tell nobody how far it is."""
+
+
+class Settling:
+    """Checks a patched package, and fills in what fails, until all passes."""
+
+    def __init__(self, course: Course, workspace: Workspace, worker: Worker, say: Say) -> None:
+        self.course, self.workers, self.say = course, [worker], say
+        self.cache = Cache(workspace.state_dir / "cache" / "catchup", worker.root)
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Settling:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stack.close()
+
+    def run(self, patch: Patch, ids: list[str]) -> list[str]:
+        """Fill in until all exercises pass; return those that fail even as the solution has them."""
+        for number in range(ROUNDS + 2):
+            made = patch.made()
+            if not ids or patch.is_proven(made):
+                return []
+            failing = self._failing(made, ids, stop=number < ROUNDS)
+            if not failing:
+                return []
+            if number < ROUNDS:
+                self._fill(patch, made, failing)
+            elif number == ROUNDS:
+                for id in [id for id in failing if not self._passes(made, id)]:
+                    patch.take(patch.timeline.exercises[id].path)
+            else:
+                patch.take_all()
+        return self._failing(patch.made(), ids, stop=False)
+
+    def _fill(self, patch: Patch, made: Snapshot, failing: list[str]) -> None:
+        """Fill in whatever is at fault for what fails. What passes in a process of its own does not fail."""
+        own = [id for id in failing if id in patch.own - patch.filled and not self._passes(made, id)]
+        guilty = [id for id in own if not self._passes(patch.only(id), id)]
+        if own:
+            for id in guilty or own[:1]:
+                patch.fill(id)
+            return
+        first = next((id for id in failing if not self._passes(made, id)), None)
+        if first is not None:
+            culprit = next((id for id in self._suspects(patch, first) if self._frees(patch, id, first)), None)
+            patch.fill(culprit or first)
+
+    def _suspects(self, patch: Patch, failing: str) -> list[str]:
+        """Return the learner's own answers that may be why another exercise fails, the likeliest first."""
+        found = self.course.exercises[failing]
+        own = [self.course.exercises[id] for id in patch.own - patch.filled]
+        own.sort(
+            key=lambda one: (one.path != found.path, one.chapter != found.chapter, one.order > found.order, one.order)
+        )
+        return [one.id for one in own[:FEW]]
+
+    def _frees(self, patch: Patch, suspect: str, failing: str) -> bool:
+        """Say whether an exercise passes once another is filled in."""
+        patch.filled.add(suspect)
+        try:
+            return self._passes(patch.made(), failing)
+        finally:
+            patch.filled.discard(suspect)
+
+    def _passes(self, package: Snapshot, id: str) -> bool:
+        """Check one exercise in a process of its own."""
+        self.say(f"checking {id} by itself", 0, 0)
+        key = self.cache.key(self.course, id, package)
+        known = self.cache.get(key)
+        if known is None:
+            with tempfile.TemporaryDirectory(prefix="workbook-", ignore_cleanup_errors=True) as folder:
+                report = self.workers[0].check(self.course, id, package.write(Path(folder)), limit=20.0)
+            known = Found(report.outcome, "")
+            self.cache.put(key, known)
+        return known.outcome not in FAILED
+
+    def _failing(self, package: Snapshot, ids: Sequence[str], *, stop: bool) -> list[str]:
+        """Return the exercises that do not pass on a package; if `stop`, of the first chapters where any fails."""
+        keys = {id: self.cache.key(self.course, id, package) for id in ids}
+        open_ones = [id for id in ids if not self._is_known(keys[id])]
+        done = len(ids) - len(open_ones)
+        failing: list[str] = []
+        with tempfile.TemporaryDirectory(prefix="workbook-", ignore_cleanup_errors=True) as folder:
+            app = package.write(Path(folder))
+            chunks = list(self._chunks(open_ones))
+            workers = self._enough(len(open_ones))
+            for start in range(0, len(chunks), len(workers)):
+                self.say("checking", done, len(ids))
+                pair = chunks[start : start + len(workers)]
+                for chunk, passed in zip(pair, pool.spread(workers, self._checker(app), pair), strict=True):
+                    for id in passed:
+                        self.cache.put(keys[id], Found(Outcome.PASSED, ""))
+                    failing += [id for id in chunk if id not in passed]
+                    done += len(chunk)
+                if failing and stop:
+                    break
+        return failing
+
+    def _is_known(self, key: str) -> bool:
+        found = self.cache.get(key)
+        return found is not None and found.outcome is Outcome.PASSED
+
+    def _checker(self, app: Path) -> Callable[[Worker, list[str]], set[str]]:
+        return lambda worker, chunk: {
+            one.exercise for one in worker.check_together(self.course, chunk, app) if one.passed
+        }
+
+    def _chunks(self, ids: list[str]) -> Iterator[list[str]]:
+        """Yield a few exercises of one chapter at a time: they share a process."""
+        for _, group in groupby(ids, lambda id: self.course.exercises[id].chapter):
+            chapter = list(group)
+            yield from (chapter[start : start + CHUNK] for start in range(0, len(chapter), CHUNK))
+
+    def _enough(self, count: int) -> list[Worker]:
+        """Return the workers; for many exercises there are two."""
+        if count > CHUNK and len(self.workers) == 1:
+            self.workers.append(self._stack.enter_context(Worker(self.workers[0].root)))
+        return self.workers

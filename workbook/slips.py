@@ -1,0 +1,197 @@
+"""Slips that raise nothing and can be seen in the text: a result thrown away, `==` for `=`, a forgotten `await`."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from workbook.names import Function
+
+# methods that give a new value and leave the old one as it is: of texts, times, schemas and SQL statements
+_GIVING = """
+strip lstrip rstrip lower upper casefold title capitalize replace removeprefix removesuffix encode decode
+split join format astimezone isoformat model_copy model_dump where order_by limit offset options filter
+filter_by values returning execution_options distinct group_by with_for_update"""
+GIVING = frozenset(_GIVING.split())
+STATEMENTS = ("select", "insert", "update", "delete")
+ATTRIBUTES = ("setattr", "getattr", "hasattr")
+CALLED_LATER = ("add_task", "run_in_threadpool", "to_thread", "Depends", "run_in_executor")
+AWAITING = ("gather", "create_task", "wait_for", "shield", "ensure_future", "run", "as_completed", "wait")
+
+
+@dataclass(frozen=True)
+class Slip:
+    """A slip: what to look at, and its line in the file."""
+
+    hint: str
+    line: int
+
+
+def slips(nodes: Iterable[ast.stmt]) -> Iterator[Slip]:
+    """Yield the slips in statements of the learner's."""
+    for top in nodes:
+        for node in ast.walk(top):
+            if isinstance(node, ast.Expr):
+                yield from _for_nothing(node, isinstance(top, Function) and top.name.startswith("test"))
+            elif isinstance(node, ast.For | ast.AsyncFor):
+                yield from _quoted(node)
+            elif isinstance(node, Function):
+                yield from _shared_default(node)
+                yield from _without_result(node)
+                yield from _no_f(node)
+            elif isinstance(node, ast.ClassDef):
+                yield from _twice(node)
+            elif isinstance(node, ast.Compare):
+                yield from _is_on_column(node)
+
+
+def _for_nothing(node: ast.Expr, in_test: bool) -> Iterator[Slip]:
+    """A statement that works something out, and nothing uses it."""
+    value = node.value.value if isinstance(node.value, ast.Await) else node.value
+    code = _brief(value)
+    if isinstance(value, ast.Compare):
+        told = (
+            "and asserts nothing: a test without `assert` passes always"
+            if in_test
+            else "and changes nothing: a single `=` sets"
+        )
+        yield Slip(f"`{code}` compares, {told}", node.lineno)
+    elif _is_statement(value) and not isinstance(node.value, ast.Await):
+        yield Slip(f"`{code}` makes a statement, and nothing sends it to the database", node.lineno)
+    elif isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) and value.func.attr in GIVING:
+        if not isinstance(value.func.value, ast.Name) or value.func.value.id not in ("self", "cls"):
+            text = f"the result of `{code}` is thrown away: it gives a new value, and leaves the old one as it is"
+            yield Slip(text, node.lineno)
+    elif isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id[:1].isupper():
+        yield Slip(f"`{code}` makes an object that nothing uses: is a word missing before it?", node.lineno)
+
+
+def _is_statement(value: ast.expr) -> bool:
+    """Say whether a call makes an SQL statement: `delete(User)`, `table.delete()`."""
+    if not isinstance(value, ast.Call):
+        return False
+    if isinstance(value.func, ast.Name):
+        return value.func.id in STATEMENTS and bool(value.args)
+    return isinstance(value.func, ast.Attribute) and value.func.attr == "delete" and not value.args
+
+
+def _quoted(node: ast.For | ast.AsyncFor) -> Iterator[Slip]:
+    """The name of a loop's variable in quotes, where the variable itself is meant."""
+    names = {one.id for one in ast.walk(node.target) if isinstance(one, ast.Name)}
+    for call in ast.walk(node):
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in ATTRIBUTES:
+            second = call.args[1] if len(call.args) > 1 else None
+            if isinstance(second, ast.Constant) and second.value in names:
+                hint = f"in quotes, `{second.value}` is always the same text: the loop's variable has no quotes"
+                yield Slip(hint, call.lineno)
+
+
+def _shared_default(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[Slip]:
+    """A default that every call shares."""
+    for default in (*node.args.defaults, *(one for one in node.args.kw_defaults if one)):
+        if isinstance(default, ast.List | ast.Dict | ast.Set):
+            hint = f"the default `{_brief(default)}` is made once, and every call of `{node.name}` gets the same one"
+            yield Slip(hint, default.lineno)
+
+
+def _without_result(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[Slip]:
+    """A function that says it gives something, and gives nothing."""
+    says = ast.unparse(node.returns) if node.returns is not None else "None"
+    work = [one for one in node.body if not (isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant))]
+    ends = (ast.Return, ast.Yield, ast.YieldFrom, ast.Raise)
+    if work and says not in ("None", "NoReturn", "Never") and not any(isinstance(one, ends) for one in ast.walk(node)):
+        word = "yield" if re.match(r"(Async)?(Iterator|Generator|Iterable)\b", says) else "return"
+        yield Slip(f"`{node.name}` says that it gives `{says}`, and has no `{word}`", node.lineno)
+
+
+def _no_f(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[Slip]:
+    """A text with a name of the function's in braces, and no f before it."""
+    arguments = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
+    known = {one.arg for one in arguments} | {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
+    inside = {id(part) for one in ast.walk(node) if isinstance(one, ast.JoinedStr) for part in ast.walk(one)}
+    formatted = {id(one.value) for one in ast.walk(node) if isinstance(one, ast.Attribute) and one.attr == "format"}
+    for one in (inner for statement in node.body for inner in ast.walk(statement)):
+        if isinstance(one, ast.Constant) and isinstance(one.value, str) and id(one) not in inside | formatted:
+            found = re.search(r"\{(\w+)\}", one.value) if not one.value.startswith("/") else None
+            if found and found[1] in known and one.value != ast.get_docstring(node, clean=False):
+                yield Slip(f"`{found[0]}` stands in a plain text: only an f-string fills it in", one.lineno)
+
+
+def _twice(node: ast.ClassDef) -> Iterator[Slip]:
+    """A method that takes the place of an earlier one with its name."""
+    seen: set[str] = set()
+    for one in node.body:
+        if isinstance(one, Function):
+            decorators = " ".join(map(ast.unparse, one.decorator_list))
+            if one.name in seen and not re.search(r"\.(setter|deleter|getter|expression)", decorators):
+                yield Slip(f"`{node.name}` has two methods called `{one.name}`: only the last one counts", one.lineno)
+            seen |= {one.name} if "overload" not in decorators else set()
+
+
+def _is_on_column(node: ast.Compare) -> Iterator[Slip]:
+    """`Model.column is None`, which Python works out at once."""
+    owner = node.left.value if isinstance(node.left, ast.Attribute) else None
+    is_class = isinstance(owner, ast.Name) and owner.id[:1].isupper()
+    is_model = isinstance(owner, ast.Attribute) and owner.attr == "model"
+    if (is_class or is_model) and isinstance(node.ops[0], ast.Is | ast.IsNot):
+        hint = f"`{_brief(node)}` is worked out by Python, once, about the column itself: SQL has `is_` and `is_not`"
+        yield Slip(hint, node.lineno)
+
+
+def unawaited(name: str, text: str, first: Iterable[ast.stmt] = ()) -> Slip | None:
+    """Find the call that lacks its `await`, and say what it needs there; None where the text does not hold it.
+
+    Args:
+        name: the coroutine's, as Python's warning names it: `UserCRUD.get`.
+        text: the learner's file.
+        first: statements in it that are looked at before the others.
+    """
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError):
+        return None
+    wanted = {one.lineno for one in first}
+    found = [one for top in tree.body for one in _calls(top, name.rpartition(".")[2], None, None)]
+    inside = [one for one in found if any(_holds(node, one.line) for node in ast.walk(tree) if _starts(node, wanted))]
+    return next(iter(inside or found), None)
+
+
+def _starts(node: ast.AST, lines: set[int]) -> bool:
+    return isinstance(node, ast.stmt) and node.lineno in lines
+
+
+def _holds(node: ast.AST, line: int) -> bool:
+    return isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or node.lineno)
+
+
+def _calls(
+    node: ast.AST, name: str, around: ast.FunctionDef | ast.AsyncFunctionDef | None, caller: ast.AST | None
+) -> Iterator[Slip]:
+    """Yield the calls of a function that nothing awaits, each with what it needs."""
+    if isinstance(node, Function):
+        around = node
+    if isinstance(node, ast.Call) and _last(node.func) == name and not isinstance(caller, ast.Await):
+        given_to = _last(caller.func) if isinstance(caller, ast.Call) else ""
+        if given_to in CALLED_LATER:
+            hint = (
+                f"`{given_to}` calls `{name}` itself, later: it takes the function and its arguments, each for itself"
+            )
+            yield Slip(hint, node.lineno)
+        elif isinstance(around, ast.FunctionDef):
+            hint = f"`{name}` is `async`, and `{around.name}` is a plain `def`, which cannot await it"
+            yield Slip(hint, node.lineno)
+        elif given_to not in AWAITING:
+            yield Slip(f"`{name}` was called without `await`: put `await` before the call", node.lineno)
+    for inner in ast.iter_child_nodes(node):
+        yield from _calls(inner, name, around, node if isinstance(node, ast.Call | ast.Await) else None)
+
+
+def _last(node: ast.AST) -> str:
+    return ast.unparse(node).rpartition(".")[2] if isinstance(node, ast.Name | ast.Attribute) else ""
+
+
+def _brief(node: ast.AST) -> str:
+    text = ast.unparse(node)
+    return text if len(text) <= 60 else f"{text[:59]}…"

@@ -1,0 +1,177 @@
+"""A learner's `%%app` cell put into the package: nothing that a later cell wrote is silently replaced."""
+
+from __future__ import annotations
+
+import difflib
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from workbook.assemble import check_syntax, clean, describe, merge
+from workbook.course import Course
+from workbook.desk import Desk
+from workbook.errors import WorkbookError
+from workbook.header import Header
+from workbook.origins import Origins
+from workbook.outline import parts
+from workbook.reduction import reduced
+from workbook.timeline import Step, Timeline, labels, timeline
+
+FILLED = "#filled "  # and an exercise: what catching up wrote there
+NOT_WRITTEN = "not written"
+SHOWN = 8  # names in one line
+
+
+@dataclass
+class Written:
+    """What a cell did to its module.
+
+    Args:
+        path: the module.
+        before: its text before; None where there was no file.
+        after: its text now.
+        again: whether the cell was run before, so that it was merged.
+        left: what the cell would have replaced, each with the cell that wrote it.
+        is_stub: whether the cell is as it was given, so that the answer in the module stays.
+    """
+
+    path: str
+    before: str | None = None
+    after: str = ""
+    again: bool = False
+    left: list[tuple[str, Step | None]] = field(default_factory=list)
+    is_stub: bool = False
+
+    def summary(self) -> str:
+        """Say in one line what was done."""
+        said = describe(self.before, self.after)
+        if "removed" in said:
+            said += (
+                " (`%undo` brings it back)" if not self.again else " (this cell had it before; `%undo` brings it back)"
+            )
+        elif self.again and not (self.left or self.is_stub):
+            said += " (run again: what other cells added stays)"
+        if self.left:
+            more = f" and {len(self.left) - SHOWN} more" if len(self.left) > SHOWN else ""
+            said += f"; left as written later: {labels(self.left[:SHOWN])}{more}"
+        if self.is_stub:
+            said += "; left as you have it: this cell is still as it was given"
+        more = " (`--replace` in the first line writes the cell as it is)"
+        return said + (more if self.left or self.is_stub else "")
+
+
+def write(course: Course, workspace: Desk, header: Header, code: str) -> Written:
+    """Write a cell into the package and remember where its definitions are from.
+
+    Raises:
+        WorkbookError: the cell does not fit its exercise, is no Python, or the file cannot be written; the cell's text
+            is kept in the history.
+    """
+    try:
+        timeline(course).require(header)
+        check_syntax(clean(code), f"app/{header.path}")
+        return Writing(timeline(course), workspace, header, clean(code)).run()
+    except WorkbookError as error:
+        with suppress(WorkbookError):  # the error at hand is the one to tell
+            kept = workspace.keep_draft(header.path, code, f"{NOT_WRITTEN}: %%app {header.path}{exercise_of(header)}")
+            error.hint += f"\n      your cell is kept: `%history {kept}` shows it" if error.hint else ""
+        raise
+
+
+def exercise_of(header: Header) -> str:
+    """Return the exercise in brackets, for a cause."""
+    return f" ({header.exercise})" if header.exercise else ""
+
+
+class Writing:
+    """One cell on its way into the package."""
+
+    def __init__(self, timeline: Timeline, workspace: Desk, header: Header, code: str) -> None:
+        self.timeline, self.workspace, self.header, self.code = timeline, workspace, header, code
+        self.step = timeline.find(header, code)
+        self.parts = parts(code)
+        self.done = Written(header.path)
+
+    def run(self) -> Written:
+        """Write the cell; say what was done."""
+        values: dict[str, str | None] = {}
+        key = self.header.key(self.code)
+
+        def change(existing: str | None) -> str:
+            values.clear()
+            origins = Origins.read(self.workspace, self.timeline, self.header.path, existing)
+            previous = self.workspace.recall_cell(key) if key else None
+            self.done.before = existing
+            self.done.after, written, whole = self._placed(existing, origins, previous)
+            values.update(origins.changed(self.done.after, written, self.step, whole=whole))
+            if key and not self.done.is_stub:
+                values[key] = self.code
+            if self.step and self.header.exercise and not self._is_stub():
+                values[f"{FILLED}{self.header.exercise}"] = None
+            return self.done.after
+
+        cause = f"%%app {self.header.path}{exercise_of(self.header)}"
+        self.workspace.update(self.header.path, change, cause, values)
+        return self.done
+
+    def _placed(self, existing: str | None, origins: Origins, previous: str | None) -> tuple[str, set[str], bool]:
+        """Return the module's new text, the names that the cell wrote, and whether it wrote the whole module."""
+        kept = self._kept(origins)
+        merging = self.header.merge or (existing is not None and self._goes_into(origins, previous))
+        self.done.again = merging and not self.header.merge
+        if not merging:
+            self.done.left, self.done.is_stub = [], False
+            return self.code, set(self.parts), True
+        module = existing or ""
+        if self.done.is_stub:
+            return module, set(), False
+        cell = reduced(self.code, module, kept) if module else self.code
+        last = reduced(previous, module, kept | self._later(origins)) if previous and module else previous
+        text = merge(module, cell, last) if cell or last else module
+        return text, set(self.parts) - kept, False
+
+    def _goes_into(self, origins: Origins, previous: str | None) -> bool:
+        """Say whether a cell that begins a file is merged: it ran before, or a later cell has been here."""
+        if self.header.replace:
+            return False
+        if self.step is None:
+            return previous is not None
+        return origins.whole >= self.step.position or bool(self._later(origins))
+
+    def _later(self, origins: Origins) -> set[str]:
+        """Return the module's definitions that a later cell of the course wrote."""
+        if self.step is None or self.header.replace:
+            return set()
+        return {name for name in origins.parts if origins.position(name) > self.step.position}
+
+    def _kept(self, origins: Origins) -> set[str]:
+        """Return the cell's definitions that it must leave alone, and note those that differ."""
+        if self.step is None or self.header.replace:
+            return set()
+        later = self._later(origins)
+        gone = origins.whole > self.step.position
+        kept = {name for name in self.parts if name in later or (gone and name not in origins.parts)}
+        there = [name for name in self.parts if name in kept and name in origins.parts]
+        differ = [name for name in there if origins.parts[name] != self.parts[name]]
+        self.done.left = [(name, origins.step(name)) for name in differ]
+        self.done.is_stub = self._would_undo(origins)
+        return kept
+
+    def _would_undo(self, origins: Origins) -> bool:
+        """Say whether the cell is as it was given, where the module has an answer to its exercise."""
+        if self.step is None or not self.header.exercise or not self._is_stub():
+            return False
+        given = self.step.given_parts
+        there = [name for name in self.step.hole if origins.position(name) >= self.step.position]
+        return any(name in origins.parts and origins.parts[name] != given.get(name) for name in there)
+
+    def _is_stub(self) -> bool:
+        """Say whether the cell is as it was given."""
+        return self.step is not None and dict(self.parts) == dict(self.step.given_parts)
+
+
+def near_path(course: Course, path: str) -> str | None:
+    """Return the course's module whose path a path that it does not have resembles."""
+    known = list(timeline(course).by_path)
+    if path in known:
+        return None
+    return next(iter(difflib.get_close_matches(path, known, 1, 0.85)), None)
