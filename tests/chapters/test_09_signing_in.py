@@ -1607,3 +1607,152 @@ class TestLogout:
                 why="whoever signs out on the laptop is thrown out on the phone",
                 hint="end one session with `end`, not all with `end_all`",
             )
+
+
+# ---------------------------------------------------------------------------------------------------------------- 9.9
+
+
+NEW = "Battery staple "  # the space belongs to it
+
+
+async def change_password(client, token, current=PASSWORD, new=NEW):
+    """Choose a new password."""
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    body = {"current_password": current, "new_password": new}
+    return await client.post(f"{API}/auth/password", json=body, headers=headers)
+
+
+@exercise("9.9")
+class TestPasswordChange:
+    async def test_the_new_one_signs_in(self, visitor, people):
+        """With the right password: 204; then the new password signs in, letter by letter, and the old one does not"""
+        token = (await signed_in(visitor, people))["access_token"]
+        expect.status(
+            await change_password(visitor, token),
+            204,
+            why="nobody could change a password",
+            hint="compare data.current_password with the hash of the user, and return None at the end",
+        )
+        expect.status(
+            await login(visitor, "ada", NEW),
+            200,
+            why="who changes the password is locked out",
+            hint="store the hash of data.new_password as it came, in the user that was handed in",
+        )
+        expect.status(
+            await login(visitor, "ada"),
+            401,
+            why="whoever knows the old password is still let in",
+            hint="set user.hashed_password: the session notices, and get_session saves it",
+        )
+        pair = pair_of(await login(visitor, "ada", NEW))
+        again = await change_password(visitor, pair["access_token"], NEW, "Third horse")
+        expect.status(
+            again, 204, why="a password could be changed only once", hint="compare with the hash that the user has now"
+        )
+        expect.status(await login(visitor, "ada", "Third horse"), 200, why="the second change is not stored")
+
+    async def test_stored_as_a_hash(self, visitor, people, load):
+        """The password itself is nowhere in the table"""
+        ada = await people.add("ada")
+        await change_password(visitor, people.token(ada.id))
+        stored = (await people.stored(ada)).hashed_password
+        expect.that(
+            NEW.strip() not in stored,
+            did="the column hashed_password after the change",
+            got="the password",
+            expected="its hash",
+            why="whoever sees the table can sign in as everybody",
+            hint="hash_password makes the hash",
+            at=load("auth.service").AuthService.change_password,
+        )
+
+    async def test_every_session_ends(self, visitor, people):
+        """Every session of the user ends, this one too"""
+        laptop = await signed_in(visitor, people)
+        phone = pair_of(await login(visitor, "ada"), hint="write exercise 9.2 first")
+        await change_password(visitor, laptop["access_token"])
+        for device, pair in (("the other device", phone), ("the device that asked", laptop)):
+            with with_token(f"the refresh token of {device}"):
+                refused_grant(
+                    await refresh(visitor, pair["refresh_token"]),
+                    why="the password was changed because somebody knows it, and that somebody is still signed in",
+                    hint="auth/crud.py has the query that ends all sessions of a user",
+                )
+
+    async def test_other_people(self, visitor, people):
+        """The passwords and the sessions of other people stay"""
+        bob = await signed_in(visitor, people, "bob")
+        await change_password(visitor, (await signed_in(visitor, people))["access_token"])
+        expect.status(
+            await refresh(visitor, bob["refresh_token"]),
+            200,
+            why="one person changes a password, and everybody is signed out",
+            hint="only the sessions of this user end",
+        )
+        expect.status(
+            await login(visitor, "bob"),
+            200,
+            why="everybody would have the same password",
+            hint="change this user's row only",
+        )
+
+    async def test_a_wrong_password(self, load, visitor, people, snapshot):
+        """A wrong current password is 400 wrong_password, for admins too, and nothing changes"""
+        await signed_in(visitor, people)
+        role = load("users.schemas").Role
+        kinds = {"ada": {}, "root": {"role": role.ADMIN}, "top": {"is_superuser": True}}
+        for name, columns in kinds.items():
+            person = await people.add(f"{name}2", **columns)
+            await login(visitor, person.username)
+            before = await snapshot(visitor.sessions)
+            for current in ("Wrong horse", NEW, "correct horse", "A" * 73, "Correct\x00horse"):
+                answer = await change_password(visitor, people.token(person.id), current)
+                with with_token(f"the current password {expect.shown(current)}"):
+                    expect.status(
+                        answer,
+                        400,
+                        why="a stolen access token is enough to take over the account",
+                        hint="verify_password gives a pair, and a pair is always true: look at its first value"
+                        if answer.status_code == 204
+                        else "raise WrongPassword: it has the status and the code",
+                    )
+                has_error(
+                    load,
+                    answer,
+                    "WrongPassword",
+                    why="the client cannot tell what is wrong",
+                    hint="raise WrongPassword: it has the status and the code",
+                )
+            (await snapshot(visitor.sessions)).same(
+                before,
+                did="five changes with a wrong current password",
+                why="a stranger with an access token signs the owner out, or in with another password",
+                hint="first the question, then the change",
+            )
+
+    async def test_without_a_token(self, visitor):
+        """Without a token: 401 with a challenge"""
+        challenged(await change_password(visitor, None), why="a stranger could try passwords here")
+
+    async def test_a_broken_database(self, visitor, people, broken_database):
+        """When the database fails, the answer is 500, and the old password stays"""
+        token = (await signed_in(visitor, people))["access_token"]
+        with unprinted("app.core.middleware"), broken_database(visitor, "update", "delete") as broken:
+            answer = await change_password(visitor, token)
+        broken.is_500(
+            answer,
+            why="the client hears that the password was changed, or that it was wrong, and neither is true",
+            hint="nothing here needs a `try`",
+        )
+        expect.status(await login(visitor, "ada"), 200, why="the half of the work that was saved locks her out")
+
+    async def test_nothing_is_committed_here(self, visitor, people, endings):
+        """`change_password` commits nothing and rolls nothing back: get_session does"""
+        token = (await signed_in(visitor, people))["access_token"]
+        endings.clear()
+        for current in ("Wrong horse", PASSWORD):
+            await change_password(visitor, token, current)
+        endings.none(
+            did="POST /api/v1/auth/password", hint="take it out: get_session commits when the route has returned"
+        )

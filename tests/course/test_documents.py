@@ -156,6 +156,16 @@ def test_the_readme_lists_every_chapter() -> None:
         assert row.startswith(f"| {link} | {chapter.head.minutes} | {len(chapter.exercises)} | ")
 
 
+def test_given_cells_come_in_small_groups() -> None:
+    """At most two given `%%app` cells stand in a row: then the reader writes, runs or predicts something."""
+    for chapter in read_course(ROOT).chapters:
+        row = 0
+        for cell in chapter.cells:
+            if cell.kind == "code":
+                row = row + 1 if cell.source.startswith("%%app") and not cell.exercise else 0
+                assert row <= 2, f"chapter {chapter.number}, line {cell.line}: a third given cell in a row"
+
+
 def test_the_minutes_are_honest() -> None:
     """A chapter's minutes are its words of prose through 130, and 5 for each exercise, give or take 5."""
     for chapter in read_course(ROOT).chapters:
