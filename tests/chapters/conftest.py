@@ -6,6 +6,7 @@ import importlib.util
 import logging
 import sqlite3
 import sys
+import time
 import traceback
 import warnings
 from contextlib import asynccontextmanager, contextmanager
@@ -386,6 +387,31 @@ def snapshot():
             return await read(await session.connection())
 
     return take
+
+
+@pytest.fixture
+def later(monkeypatch):
+    """Move the clock of the learner's modules, and of python-jose, on: `later(minutes=31)`."""
+
+    def move(**span):
+        by, real = timedelta(**span), time.time
+
+        class Moved(datetime):
+            @classmethod
+            def now(cls, tz=None):
+                return datetime.now(tz) + by
+
+            @classmethod
+            def utcnow(cls):
+                return datetime.now(UTC).replace(tzinfo=None) + by
+
+        for name, module in list(sys.modules.items()):
+            ours = name in ("app", "jose.jwt") or name.startswith("app.")
+            if ours and vars(module).get("datetime") is datetime:
+                monkeypatch.setattr(module, "datetime", Moved)
+        monkeypatch.setattr(time, "time", lambda: real() + by.total_seconds())
+
+    return move
 
 
 @pytest.fixture

@@ -208,6 +208,28 @@ class TestLostCommit:
             hint="keep SessionDep the one way to a session, without use_cache=False",
             at=(load("db.session"), "SessionDep"),
         )
+        stand_in = object()
+        api.app.dependency_overrides[load("db.session").get_session] = lambda: stand_in
+        api.app.get("/stand-in")(self.route_that_notes(service_dep, same))
+        await api.get("/stand-in")
+        expect.that(
+            same[-1] is stand_in,
+            did="a test puts a session of its own in the place of get_session",
+            got="the service has another session",
+            expected="the session of the test",
+            why="whatever asks for get_session, such as a test, would not meet the session of your routes",
+            hint="SessionDep depends on get_session itself, and on no copy of it",
+            at=(load("db.session"), "SessionDep"),
+        )
+
+    @staticmethod
+    def route_that_notes(service_dep, found):
+        """Return a route that notes its service's session."""
+
+        async def probe(service: service_dep) -> None:
+            found.append(service.session)
+
+        return probe
 
 
 # ---------------------------------------------------------------------------------------------------------------- 6.2
@@ -355,6 +377,21 @@ class TestDuplicates:
         expect.status(await api.post(USERS, json=BOB), 500, **reason, at=at[0])
         answer = await api.patch(f"{USERS}/{user_id}", json={"full_name": "Ada"})
         expect.status(answer, 500, **reason, at=at[1])
+
+    async def test_every_database(self, load, api, monkeypatch):
+        """An IntegrityError is a 409 in the words of every database"""
+        words = 'duplicate key value violates unique constraint "uq_users_email"'
+
+        async def taken(*_args, **_values):
+            raise IntegrityError("INSERT INTO users", {}, Exception(words))
+
+        monkeypatch.setattr(load("users.crud").user_crud, "create", taken)
+        expect_taken(
+            load,
+            await api.post(USERS, json=ADA),
+            why=f"PostgreSQL says: {words}. There each taken name would be a 500",
+            hint="every IntegrityError becomes UserExists: its text differs from one database to the next",
+        )
 
     async def test_no_question(self, load, db, statements, endings, monkeypatch):
         """The method create asks no question before it writes, and neither method commits or rolls back"""
@@ -922,15 +959,16 @@ def middleware_of(app):
     return found[0].__call__ if found else None
 
 
-async def visit_broken(api):
-    """Add a route with a bug, and visit it; return the answer."""
+async def visit_broken(api, path="/broken"):
+    """Add routes with a bug, and visit one of them; return the answer."""
 
     @api.app.get("/broken")
+    @api.app.get("/100%s")
     async def broken() -> None:
         raise RuntimeError(f"cannot reach postgresql://admin:{SECRET}@db")
 
     try:
-        return await api.get("/broken")
+        return await api.get(path)
     except AssertionError:  # the client's way to say that an app has sent nothing
         raise expect.Wrong(
             did="GET /broken, a route with a bug",
@@ -1069,6 +1107,17 @@ class TestUnexpected:
                 why=why,
                 **reason,
             )
+        with logged() as records:
+            answer = await visit_broken(api, "/100%25s")
+        found = [message_of(record) for record in records if record.levelno >= logging.ERROR]
+        expect.that(
+            any("/100%s" in one for one in found),
+            did="GET /100%25s, a path with a percent sign, and a bug",
+            got=", ".join(found) or "no error in the log",
+            expected="the path, /100%s",
+            why="a stranger chooses the path, and with it what your log loses",
+            **reason,
+        )
         cause = record.exc_info[1] if record.exc_info else None
         expect.that(
             isinstance(cause, RuntimeError),

@@ -312,7 +312,7 @@ async def verified(security, password, stored):
 class TestHash:
     async def test_a_hash_fits_its_password(self, security):
         """The hash is a bcrypt text that fits the password, and holds nothing of it"""
-        for password in (HORSE, "  Spaces Around  ", "Größe 🙂"):
+        for password in (HORSE, "  Spaces Around  ", "Größe 🙂", "Two² ½ pints"):
             hashed = await hashed_by(security, password)
             expect.that(
                 password.strip().lower() not in hashed.lower() and hashed.startswith("$2"),
@@ -362,7 +362,7 @@ class TestHash:
 
     def test_the_right_password(self, security):
         """check_hash answers True for the right password, whoever made the hash"""
-        for password in (HORSE, "  Spaces Around  ", "Größe 🙂"):
+        for password in (HORSE, "  Spaces Around  ", "Größe 🙂", "Two² ½ pints"):
             expect_answer(
                 security,
                 password,
@@ -391,6 +391,7 @@ class TestHash:
             (HORSE, HORSE + " "),
             ("  Spaces Around  ", "Spaces Around"),
             (HORSE, ""),
+            ("Horse²", "Horse2"),
         ]:
             expect_answer(
                 security,

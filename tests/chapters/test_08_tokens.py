@@ -390,18 +390,21 @@ class TestDecode:
         why = "a text that was changed after the signing counts as signed"
         refuses(security, f" {forge()}", "a good token behind a blank", why=why, hint="read the token as it came")
 
-    def test_each_time_anew(self, security):
-        """A token that was good a moment ago is refused with another key"""
-        token = forge()
+    def test_each_time_anew(self, security, later):
+        """A token that was good a moment ago is refused with another key, and when its end has come"""
+        token, hint = forge(), "remember nothing between two calls: check the signature and the clock each time"
         accepts(security, token)
         refuses(
             security,
             token,
             "a token that was good a moment ago",
             why="the key was changed, and the stolen tokens go on",
-            hint="remember nothing between two calls: check the signature and the clock each time",
+            hint=hint,
             key=KEY[::-1],
         )
+        later(days=400)
+        why = "whoever stole a token before its end could use it for as long as the app runs"
+        refuses(security, token, "a token that was good until its end came", why=why, hint=hint)
 
     def test_algorithms(self, security):
         """Another algorithm is refused, even when the token is signed with your key; `none` in every spelling too"""
@@ -877,7 +880,7 @@ class TestPartner:
             )
 
     def test_what_a_pair_says(self, partner):
-        """Both tokens carry the six claims, ids of their own, and live 30 minutes and 14 days"""
+        """Both tokens carry the six claims, one sid, ids of their own, and live 30 minutes and 14 days"""
         pair, now = signed_in(partner), int(time.time())
         lives = {
             "access": (30 * 60, "an access token must end soon, because nobody can call it back"),
@@ -886,7 +889,7 @@ class TestPartner:
                 "people would have to sign in too often, or a stolen token would live too long",
             ),
         }
-        ids, at = set(), partner.sign_in
+        ids, sessions, at = set(), set(), partner.sign_in
         for kind, (life, why) in lives.items():
             did = f'the claims of sign_in(7, key)["{kind}_token"]'
             _, claims = parts_of(pair[f"{kind}_token"], did, at)
@@ -916,12 +919,21 @@ class TestPartner:
                 at=at,
             )
             ids.add(claims["jti"])
+            sessions.add(claims["sid"])
         expect.equal(
             len(ids),
             2,
             did="the number of different ids (jti) of both tokens",
             why="chapter 09 calls one token back by its id, and would hit both",
             hint="call new_token_id() for each token",
+            at=at,
+        )
+        expect.equal(
+            len(sessions),
+            1,
+            did="the number of different sessions (sid) of both tokens",
+            why="both belong to one sign-in: who ends it would end the half of it",
+            hint="call new_token_id() once for the sid, and give it to both tokens",
             at=at,
         )
 

@@ -430,6 +430,15 @@ class TestLoginForm:
                 why="people do not remember which of the two they typed",
                 hint="hand form.username and form.password on, in this order",
             )
+        await people.add("lady", email="ada.lovelace@example.com")
+        answer = await login(visitor, "ada.lovelace@example.com")
+        expect.status(
+            answer,
+            200,
+            why="only people whose user name stands in their address could sign in with it",
+            hint="hand form.username on as it came: the service knows addresses and names",
+        )
+        expect.equal(pair_of(answer)["user"].get("username"), "lady", did="user.username", hint="as it came")
 
     async def test_the_authorize_button_signs_in(self, visitor, people):
         """The form as the Authorize button of /docs sends it, with more fields, answers 200"""
@@ -616,6 +625,15 @@ class TestCredentials:
                 hint="call verify_password before the first `if`, with None when there is no user"
                 if not runs
                 else "call verify_password once, for everybody",
+            )
+            cost = bytes(runs[0])[4:6].decode()
+            expect.that(
+                cost == "04",
+                did=f"the cost of that comparison, for {name}, where all hashes are of cost 04",
+                got=cost,
+                expected="04",
+                why="when the cost is changed, a stranger reads from the clock again who has an account",
+                hint="for nobody hand None to verify_password: it takes a hash of today's cost",
             )
 
     async def test_the_right_password_signs_in(self, load, visitor, people):
@@ -807,6 +825,19 @@ class TestCurrentUser:
             hint="the three bullets of the exercise, in their order: claims, user, return",
         )
         expect.equal(fields(answer).get("id"), ada.id, did="id of /users/me", hint="the user's id is claims.sub")
+
+    async def test_the_end_comes(self, visitor, people, later, turned_away):
+        """A token that was good is refused as soon as its end has come"""
+        ada = await people.add("ada")
+        token = people.token(ada.id)
+        expect.status(await me(visitor, token), 200, why="nobody could use the API", hint="return the user")
+        later(minutes=31)
+        turned_away(
+            await me(visitor, token),
+            "a token that was good until its end came",
+            why="a token that was good once would be good for as long as the app runs",
+            hint="remember nothing between two requests: read the token each time",
+        )
 
     async def test_no_token(self, visitor, turned_away):
         """Without a token, or with another scheme, the answer is 401 with the challenge, not 403"""

@@ -766,6 +766,12 @@ class TestOwnerOrAdmin:
         own = await add_item(visitor, root)
         answer = await ask(visitor, root, "GET", f"/items/{own.get('id')}")
         expect.status(answer, 200, why="an admin could not read her own items", hint=hint, at=service.visible)
+        off = await people.add("off")
+        left = await add_item(visitor, off)
+        await people.change(off, is_active=False)
+        answer = await ask(visitor, root, "GET", f"/items/{left.get('id')}")
+        why = "nobody could tidy up what somebody has left who was switched off"
+        expect.status(answer, 200, why=why, hint=hint, at=service.visible)
 
     async def test_a_superuser(self, visitor, people, ada, item, service):
         """A superuser may do it too, whatever the role"""
@@ -999,9 +1005,11 @@ class TestUpdateMe:
         before = await people.stored(ada)
         for name, value in (
             ("role", "admin"),
+            ("role", "emperor"),
             ("is_superuser", True),
             ("is_active", False),
             ("password", "Battery staple"),
+            ("password", "weak"),
             ("hashed_password", "!"),
             ("id", 4711),
             ("deleted_at", None),
