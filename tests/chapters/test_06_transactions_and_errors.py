@@ -947,6 +947,12 @@ def message_of(record):
         return f"(the message cannot be built: {error})"
 
 
+def text_of(record):
+    """Return a log record's message, and the values that came with it; nothing else of one that cannot be built."""
+    message = message_of(record)
+    return message if "cannot be built" in message else f"{message} {vars(record)}"
+
+
 def id_in(answer):
     """Return the request id of an error's body; an empty text, which is in every message, where there is none."""
     body = answer.json() if "json" in answer.headers.get("content-type", "") else {}
@@ -992,8 +998,12 @@ def add_stream(app):
         return StreamingResponse(parts())
 
 
-async def raw_get(app, path):
-    """Send a GET without a client in between; return the messages and the exception that came out."""
+async def raw_get(app, path, send=None):
+    """Send a GET without a client in between; return the messages and the exception that came out.
+
+    Args:
+        send: takes the messages in place of the list.
+    """
     sent = []
     scope = {
         "type": "http",
@@ -1015,11 +1025,11 @@ async def raw_get(app, path):
     async def receive():
         return waiting.pop() if waiting else await asyncio.Event().wait()
 
-    async def send(message):
+    async def note(message):
         sent.append(message)
 
     try:
-        await app(scope, receive, send)
+        await app(scope, receive, send or note)
     except Exception as error:
         return sent, error
     return sent, None
@@ -1097,7 +1107,7 @@ class TestUnexpected:
         lost = "the client can tell you an id, and you find nothing under it"
         expect.that(len(errors) == 1, got=f"{len(errors)} errors in the log", expected="one error", why=lost, **reason)
         record, request_id = errors[0], answer.headers.get("X-Request-ID") or id_in(answer)
-        text = f"{message_of(record)} {vars(record) if 'cannot be built' not in message_of(record) else ''}"
+        text = text_of(record)
         which = "you would not know which request it was that failed"
         for what, word, why in (("request id", request_id, lost), ("path", "/broken", which), ("method", "GET", which)):
             expect.that(
@@ -1109,11 +1119,11 @@ class TestUnexpected:
             )
         with logged() as records:
             answer = await visit_broken(api, "/100%25s")
-        found = [message_of(record) for record in records if record.levelno >= logging.ERROR]
+        found = [text_of(record) for record in records if record.levelno >= logging.ERROR]
         expect.that(
             any("/100%s" in one for one in found),
             did="GET /100%25s, a path with a percent sign, and a bug",
-            got=", ".join(found) or "no error in the log",
+            got=", ".join(message_of(record) for record in records) or "no error in the log",
             expected="the path, /100%s",
             why="a stranger chooses the path, and with it what your log loses",
             **reason,
@@ -1126,6 +1136,52 @@ class TestUnexpected:
             why="you would know that it failed, and not where",
             hint="logger.exception in the except block adds the traceback; logger.error does not",
             response=answer,
+            at=middleware_of(api.app),
+        )
+
+    async def test_the_client_is_gone(self, open_api):
+        """When the answer cannot be sent any more, the log has the exception all the same"""
+        async with open_api() as api:
+
+            @api.app.get("/broken")
+            async def broken() -> None:
+                raise RuntimeError("too bad")
+
+            async def gone(_message):
+                raise OSError("the client is gone")
+
+            with logged() as records:
+                await raw_get(api.app, "/broken", gone)
+        expect.that(
+            any(record.exc_info and "too bad" in str(record.exc_info[1]) for record in records),
+            did="GET /broken, a route with a bug, while the client hangs up",
+            got="no error in the log",
+            expected="the error of the route",
+            why="whoever finds a fault and hangs up would leave no trace of it",
+            hint="the order of the text: first the log, then the answer",
+            at=middleware_of(api.app),
+        )
+
+    async def test_a_cancelled_request(self, open_api):
+        """A request that is cancelled is no error of the app: it stays cancelled, and nothing is answered"""
+        async with open_api() as api:
+
+            @api.app.get("/broken")
+            async def broken() -> None:
+                raise asyncio.CancelledError
+
+            sent, error = [], None
+            try:
+                sent, error = await raw_get(api.app, "/broken")
+            except asyncio.CancelledError as cancelled:
+                error = cancelled
+        expect.that(
+            isinstance(error, asyncio.CancelledError) and not sent,
+            did="GET /broken, a request that the server cancels",
+            got="a 500" if sent else repr(error),
+            expected="the CancelledError goes on",
+            why="a server that stops could not end its requests",
+            hint="catch Exception: what is above it, such as CancelledError, is not for you",
             at=middleware_of(api.app),
         )
 

@@ -1286,6 +1286,21 @@ class TestRefresh:
                 hint="rotate only the session of this token: claims.sid",
             )
 
+    async def test_the_end_comes(self, load, visitor, people, later):
+        """A refresh token whose exchange failed is refused when its end has come"""
+        ada, soon = await people.add("ada"), load("db.base").utc_now() + timedelta(days=1)
+        ids = await start_session(load, visitor, ada, soon)
+        token = refresh_token(load, ada, ids, soon)
+        await people.change(ada, is_active=False)
+        await refresh(visitor, token)
+        await people.change(ada, is_active=True)
+        later(days=2)
+        refused_grant(
+            await refresh(visitor, token),
+            why="a token that was read once would be good for as long as the app runs",
+            hint="remember nothing between two requests: read the token each time",
+        )
+
     async def test_the_same_token_at_the_same_moment(self, open_visit):
         """Of ten requests with the same token at the same moment, one gets a pair"""
         async with open_visit(database_url="sqlite+aiosqlite:///race.db") as visitor:

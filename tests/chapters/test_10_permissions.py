@@ -804,6 +804,24 @@ class TestOwnerOrAdmin:
         )
         expect.status(await ask(client, person, "DELETE", path), 204, why=why, hint=hint, at=service.visible)
 
+    async def test_the_list_is_the_callers(self, load, db, service):
+        """`visible` returns a new list each time: what a caller adds stays with this caller"""
+        model, role = load("users.models").User, load("users.schemas").Role
+        for who, columns in (("an admin", {"role": role.ADMIN}), ("a user", {"role": role.USER})):
+            mine = load("items.service").ItemService(db, model(id=7, is_superuser=False, **columns))
+            first = mine.visible()
+            before = len(first)
+            if isinstance(first, list):
+                first.append(None)
+            expect.equal(
+                len(mine.visible()),
+                before,
+                did=f"the number of conditions of {who}, after a caller has added one to an earlier list",
+                why="a search by one person would be a limit for everybody, until the app is started again",
+                hint="make the list inside the method: `return []` gives a new one each time",
+                at=service.visible,
+            )
+
     async def test_others_find_nothing(self, visitor, people, ada, item, snapshot, service):
         """Somebody else gets 404 for reading, changing and deleting, and nothing changes"""
         bob = await people.add("bob")

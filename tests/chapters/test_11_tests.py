@@ -532,6 +532,9 @@ async def test_override_value(app, override):
     override(get_token_issuer, 2)
     found = await given(app, get_token_issuer)
     assert found == 2, f"overridden twice, the dependency gives {found!r} in place of the newer value"
+    override(get_token_issuer, list)
+    found = await given(app, get_token_issuer)
+    assert found is list, f"a value that can be called was called: the dependency gives {found!r}"
 
 
 async def test_override_is_over(client, app, make_user):
@@ -906,9 +909,29 @@ ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
 """,
         "create": '''
 %%app users/router.py --merge
+from fastapi import Request
+
+from app.auth.dependencies import TokenIssuerDep, get_current_user
+from app.core.exceptions import Forbidden
+from app.db.session import SessionDep
+from app.users.permissions import has_permission
+
+
+async def refuse_users(request: Request, tokens: TokenIssuerDep, session: SessionDep) -> None:
+    """Look at who is signed in, and forget those who are not."""
+    token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+    if token and not has_permission(
+        await get_current_user(token, tokens, session), Permission.WRITE_USERS
+    ):
+        raise Forbidden
+
+
+WhoIsSignedIn = Annotated[None, Depends(refuse_users)]
+
+
 @router.post("", response_model=UserPublic, status_code=status.HTTP_201_CREATED)
 async def create_user(
-    data: UserCreate, service: UserServiceDep, background: BackgroundTasks
+    data: UserCreate, service: UserServiceDep, background: BackgroundTasks, _: WhoIsSignedIn
 ) -> User:
     """Create a user."""
     return await service.create(data)
