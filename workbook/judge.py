@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from workbook import diagnose, expect
+from workbook import diagnose, expect, mishap
 from workbook.clock import BUSY
 from workbook.hole import Hole
 from workbook.outcome import Outcome
@@ -19,8 +19,6 @@ from workbook.trail import Trail
 from workbook.verdict import Criterion, Exchange, Fault, Location
 from workbook.wording import shortened
 
-# what a check meets when the learner's code gave another kind of thing than it could expect
-OTHER_KIND = (AttributeError, TypeError, LookupError, ValueError)
 # raised and caught again by a check: these are slips wherever they rise
 SLIPS = (NameError, ImportError, SyntaxError, AttributeError, NotImplementedError)
 LIBRARIES = ("sqlalchemy", "fastapi")
@@ -40,6 +38,7 @@ class Judge:
         exercise: the exercise that is being checked.
         hole: what it asks to write.
         checks: the folder of its checks.
+        made_in: says where the course puts a name into `app.state`; empty where it does not.
     """
 
     def __init__(
@@ -50,9 +49,10 @@ class Judge:
         exercise: str = "",
         hole: Hole | None = None,
         checks: Path | None = None,
+        made_in: Callable[[str], str] = lambda _name: "",
     ) -> None:
         self.package, self.exchanges, self.forgotten, self.hole = package, exchanges, forgotten, hole
-        self._checks = checks
+        self._checks, self._made_in = checks, made_in
         self._trail = Trail(package, exercise, hole.file if hole else "", checks)
 
     def judge(self, id: str, text: str, seconds: float, error: BaseException | None) -> Criterion:
@@ -78,8 +78,8 @@ class Judge:
             made.where = self._place(made, None)
         elif type(error).__name__ in ("TimeExceeded", "MemoryError") or _not_awaitable(error):
             self._raised(made, error)
-        elif isinstance(error, OTHER_KIND) and self.package.used and self.hole is not None:
-            self._other_kind(made, error)
+        elif self.package.used and self.hole is not None and mishap.is_learners(error, self._checks):
+            self._mishap(made, error)
         else:
             made.outcome, made.got = Outcome.BROKE, diagnose.summary(error)
             made.trace = traceback.format_exception(error)[-12:]
@@ -149,7 +149,7 @@ class Judge:
 
     def _by_forgotten(self, made: Criterion, fault: Fault | None) -> None:
         """Name a coroutine that was made and never awaited, whatever else went wrong."""
-        if not self.forgotten or (fault is not None and fault.summary.startswith("MissingGreenlet")):
+        if not self.forgotten or (fault is not None and "MissingGreenlet" in fault.summary):
             return
         name = next(filter(None, self.forgotten), "")
         slip = self._unawaited(name) if name else None
@@ -164,16 +164,10 @@ class Judge:
             made.hint = made.hint or "put `await` before the call: it gives a coroutine"
         made.other, made.seen = "", bool(name)
 
-    def _other_kind(self, made: Criterion, error: BaseException) -> None:
-        """A check cannot go on with what the learner's code gave: a name is gone, or it is another kind of thing."""
-        frames = traceback.extract_tb(error.__traceback__)
-        ours = [one for one in frames if self._checks and Path(one.filename).is_relative_to(self._checks)]
-        line = (ours or frames)[-1].line if frames else ""
-        made.outcome = Outcome.WRONG
-        made.got = f"the check cannot go on at `{(line or '').strip()}`: {diagnose.summary(error)}"
-        made.expected = "names, and kinds of things, as the exercise gives them"
-        made.where = self._place(made, None)
-        made.hint = diagnose.hint_for(error) or "is a name changed, or does something give None, or another type?"
+    def _mishap(self, made: Criterion, error: BaseException) -> None:
+        """A check cannot go on with what the learner's code made."""
+        made.outcome, made.where = Outcome.WRONG, self._place(made, None)
+        made.got, made.expected, made.hint = mishap.told(error, self._checks, self._made_in)
         self._by_forgotten(made, None)
 
     def _place(self, made: Criterion, at: object, fault: Fault | None = None) -> Location | None:

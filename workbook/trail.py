@@ -121,10 +121,12 @@ class Trail:
             return ""
 
     def _looked_for(self, error: BaseException, steps: list[Step], *, unanswered: bool) -> str:
-        scene = diagnose.Scene(error)
+        scene = diagnose.Scene(error, folder=self._package.folder)
         if steps:
-            frame = steps[-1].frame
-            scene.line = steps[-1].place.source if steps[-1].place else ""
+            frame, place = steps[-1].frame, steps[-1].place
+            if place is not None:
+                scene.line, scene.number = place.source, place.line
+                scene.file = str(self._package.folder.parent / place.path)
             scene.names = {**frame.f_globals, **frame.f_locals} if frame else {}
             scene.definition = _definition(frame) if frame else ""
         kind = type(error)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import importlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,12 +11,20 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.exc import NoResultFound
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import StaticPool
+from starlette.datastructures import State
 
 from workbook import expect
 from workbook.clock import BUSY, MachineBusy
+from workbook.course import read_course
 from workbook.hole import Hole
 from workbook.imported import forget
 from workbook.judge import Judge
+from workbook.mishap import made_in
 from workbook.outcome import Outcome
 from workbook.package import Package
 from workbook.snapshot import Snapshot
@@ -277,6 +287,111 @@ def test_another_kind_of_thing_is_no_fault_of_the_check(verdict: Callable[..., C
     assert found.got.startswith("the check cannot go on at `")
     assert found.hint
     assert found.where is not None
+
+
+MODEL = """
+from sqlalchemy.orm import *
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class User(Base):
+    __tablename__ = "users"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    email: Mapped[str]
+    active: Mapped[bool] = mapped_column(default="True")
+"""
+
+
+@pytest.fixture
+def user(service: ModuleType) -> Any:
+    """Give a model of the learner's, with a default that is no truth."""
+    (Path(str(service.__file__)).parent / "models.py").write_text(MODEL, encoding="utf-8")
+    return importlib.import_module("app.models").User
+
+
+def stored(*rows: Any) -> None:
+    """Store rows in a database of the check's own."""
+    engine = create_engine("sqlite://")
+    rows[0].metadata.create_all(engine)
+    with Session(engine) as session:
+        session.add_all(rows)
+        session.flush()
+
+
+async def read_after_rollback(row: Any) -> object:
+    """Read from a row after its session rolled back, as a check does that reads what is left of it."""
+    engine = create_async_engine("sqlite+aiosqlite://", poolclass=StaticPool)
+    try:
+        async with engine.begin() as connection:
+            await connection.run_sync(row.metadata.create_all)
+        async with AsyncSession(engine, expire_on_commit=False) as session:
+            session.add(row)
+            await session.commit()
+            row.email = "bob"
+            await session.flush()
+            await session.rollback()
+            return row.email
+    finally:
+        await engine.dispose()
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("check", "hint"),
+    [
+        (lambda user: stored(user(email="ada".lower, active=True)), "where are the brackets missing that call it?"),
+        (lambda user: stored(user(email="ada")), "takes True or False, and 'True' is neither"),
+        (lambda user: stored(user(email="ada", active=3)), "takes True or False, and 3 is neither"),
+        (lambda user: asyncio.run(read_after_rollback(user(email="a", active=True))), "a rollback does that"),
+    ],
+)
+def test_what_a_library_refuses_is_no_fault_of_the_check(
+    verdict: Callable[..., Criterion], user: Any, check: Callable[[Any], object], hint: str
+) -> None:
+    """It rises in the check's own statement, and what the learner's code made is behind it."""
+    found = verdict(lambda: check(user))
+    gc.collect()  # what SQLAlchemy could not await warns here, and in no later test
+    assert found.outcome is Outcome.WRONG
+    assert hint in found.hint
+    assert found.expected == "sqlalchemy can work with what your code made"
+    assert str(found.where) == "app/service.py:4  def first(items):"
+
+
+def test_a_librarys_error_of_the_checks_own_is_no_mistake(verdict: Callable[..., Criterion]) -> None:
+    """What a line of the checks raises by itself, and nobody caught, is theirs."""
+
+    def check() -> None:
+        raise NoResultFound("no row")
+
+    assert verdict(check).outcome is Outcome.BROKE
+
+
+def test_a_piece_of_the_app_that_is_not_there_is_named(service: ModuleType) -> None:
+    """What the app keeps in its state has its name and the exercise that makes it, in place of the check's line."""
+    package = Package(Path(str(service.__file__)).parent)
+    package.used = True
+    for told, hint in (
+        ("exercise 3.8", "`app.state.sessions` is set in exercise 3.8: does the app still do it, each time it starts?"),
+        ("", "`app.state` holds no `sessions` at this moment"),
+    ):
+        judge = Judge(package, hole=Hole("service.py", NAMES), made_in={"sessions": told}.__getitem__)
+        with pytest.raises(AttributeError) as caught:
+            _ = State().sessions
+        found = judge.judge("id", "", 0.0, caught.value)
+        assert found.got == "the app has no `app.state.sessions`"
+        assert hint in found.hint
+
+
+def test_the_course_knows_what_sets_a_name_in_the_state() -> None:
+    """The exercise whose cell is the first to set it, or the chapter of a given cell."""
+    course = read_course(Path())
+    assert made_in(course, "session_factory") == "exercise 3.8"
+    assert made_in(course, "ready") == "exercise 1.3"
+    assert made_in(course, "nothing") == ""
 
 
 def test_what_a_check_does_wrong_before_it_comes_to_the_learners_code_is_its_own(service: ModuleType) -> None:
