@@ -22,6 +22,8 @@ from workbook.wording import shortened
 # raised and caught again by a check: these are slips wherever they rise
 SLIPS = (NameError, ImportError, SyntaxError, AttributeError, NotImplementedError)
 LIBRARIES = ("sqlalchemy", "fastapi")
+# what a criterion expects that is about input which must be refused: 422, a ValidationError, False
+REFUSED = re.compile(r"4\d\d\b|an? [A-Z]\w+|\(?False\b|.*\brefuse")
 
 
 class NotAttempted(Exception):
@@ -121,12 +123,36 @@ class Judge:
         if of_answer and made.exchange is not None:
             made.got = made.exchange.answer_line
         if fault.hint or of_answer:
-            made.hint = fault.hint or "begin with the exception: what does the line that it names need, and not get?"
+            if made.hint and self._knows_less(fault, made.expected):
+                made.other = fault.hint
+            else:
+                made.hint = (
+                    fault.hint or "begin with the exception: what does the line that it names need, and not get?"
+                )
             made.cause, made.trace, made.seen = fault.cause, fault.trace, True
         forgotten = re.match(r"`([\w.]+)` was called without `await`", fault.summary)
         slip = self._unawaited(forgotten[1]) if forgotten else None
         if slip is not None and self.hole is not None:
             made.hint, made.where = slip.hint, self.package.locate(str(self.package.folder / self.hole.path), slip.line)
+
+    def _knows_less(self, fault: Fault, expected: str) -> bool:
+        """Say whether a criterion's hint knows more than what an exception tells.
+
+        That is so where it only says what the input was, and the input must be refused; and where it rose in code that
+        the exercise does not ask for, and no rule knows why.
+        """
+        if fault.vague and REFUSED.match(expected):
+            return True
+        return (fault.vague or not fault.hint or fault.summary.startswith("IndexError")) and not self._is_asked(fault)
+
+    def _is_asked(self, fault: Fault) -> bool:
+        """Say whether an exception rose in what the exercise asks for, or nobody knows where."""
+        found = re.match(r"(\S+):(\d+)", fault.trace[-1]) if fault.trace else None
+        if self.hole is None or found is None:
+            return True
+        nodes, line = self.hole.nodes(self.package).values(), int(found[2])
+        held = not nodes or any(one.lineno <= line <= (one.end_lineno or 0) for one in nodes)
+        return found[1] == self.hole.file and held
 
     def _by_slip(self, made: Criterion) -> None:
         """Name a slip that can be seen in the exercise's own text, and keep the criterion's hint beside it."""

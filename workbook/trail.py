@@ -18,6 +18,7 @@ from workbook.verdict import Fault, Location
 
 OF_CLASSES = (r"annotation (Mapped\[.*?\])\.", r"schema for (Field)Info\(")  # what a message says of a class's line
 ON_THE_LINE = (NameError, SyntaxError, ImportError, NotImplementedError)  # the line that raises is the one to change
+VAGUE = (KeyError, UnicodeError, RecursionError)  # they tell what came in, and not what was to be done with it
 
 
 @dataclass
@@ -60,6 +61,7 @@ class Trail:
             trace=[diagnose.shortened(str(place)) for place in places],
             planted=self._is_planted(error),
             local=isinstance(error, ON_THE_LINE),
+            vague=isinstance(error, VAGUE),
         )
 
     def steps(self, error: BaseException) -> list[Step]:

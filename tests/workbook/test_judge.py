@@ -245,6 +245,30 @@ def test_an_exception_without_a_rule_is_pointed_at(verdict: Callable[..., Criter
     assert verdict(wrong(exchange=exchange)).hint.startswith("begin with the exception")
 
 
+def test_a_criterion_about_refusing_knows_more_than_what_the_input_was(verdict: Callable[..., Criterion]) -> None:
+    """Half of a character, a missing claim: where input must be refused, the criterion says what was to be done."""
+    met = answered(500, "UnicodeEncodeError: surrogates not allowed", vague=True)
+    for expected in ("422 Unprocessable Content", "a ValidationError", 'an Unauthorized that says "x"', "False"):
+        found = verdict(wrong(expected=expected, exchange=met))
+        assert (found.hint, found.other) == ("from the criterion", "from the exception")
+        assert found.got.startswith("500 Reason  UnicodeEncodeError")
+    assert verdict(wrong(expected="200 OK", exchange=met)).hint == "from the exception"
+    assert verdict(wrong(expected="422", hint="", exchange=met)).hint == "from the exception"
+
+
+def test_an_exception_in_given_code_leaves_the_word_to_the_criterion(verdict: Callable[..., Criterion]) -> None:
+    """What rises elsewhere, and no rule knows why, is what the exercise's code let through."""
+    cases = [("Odd: 1", "", "given.py:2"), ("KeyError: 'x'", "no key", "given.py:2"), ("Odd: 1", "", "service.py:22")]
+    for summary, hint, place in cases:
+        exchange = answered(500, summary, vague=bool(hint))
+        assert exchange.fault is not None
+        exchange.fault.hint, exchange.fault.trace = hint, ["app/service.py:5  x", f"app/{place}  y"]
+        found = verdict(wrong(expected="200 OK", exchange=exchange), names=("first",))
+        assert (found.hint, found.other) == ("from the criterion", hint)
+        without = verdict(wrong(expected="200 OK", hint="", exchange=exchange), names=("first",))
+        assert without.hint.startswith(hint or "begin with the exception")
+
+
 def test_a_slip_in_the_text_comes_before_the_criterions_hint(verdict: Callable[..., Criterion]) -> None:
     """What can be seen in the exercise's own lines is said first, with its line; the criterion's hint stays second."""
     found = verdict(wrong(), names=("tidy",))
