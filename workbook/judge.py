@@ -157,7 +157,7 @@ class Judge:
     def _by_slip(self, made: Criterion) -> None:
         """Name a slip that can be seen in the exercise's own text, and keep the criterion's hint beside it."""
         nodes = self.hole.nodes(self.package) if self.hole else {}
-        slip = next(slips(nodes.values()), None)
+        slip = next(slips(nodes.values(), self.hole.text(self.package) if self.hole else ""), None)
         if slip is not None and self.hole is not None:
             made.hint, made.other, made.seen = slip.hint, made.hint, True
             made.where = self.package.locate(str(self.package.folder / self.hole.path), slip.line)

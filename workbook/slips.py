@@ -24,6 +24,7 @@ TAKING = (
     *("listen", "listens_for", "add_exception_handler", "partial", "map", "filter"),
 )
 LATER_ARGUMENTS = ("default_factory", "key", "lifespan", "insert_default", "default", "onupdate")
+ERROR = re.compile(r"(Error|Exception)$")
 AWAITING = ("gather", "create_task", "wait_for", "shield", "ensure_future", "run", "as_completed", "wait")
 
 
@@ -35,8 +36,14 @@ class Slip:
     line: int
 
 
-def slips(nodes: Iterable[ast.stmt]) -> Iterator[Slip]:
-    """Yield the slips in statements of the learner's."""
+def slips(nodes: Iterable[ast.stmt], text: str = "") -> Iterator[Slip]:
+    """Yield the slips in statements of the learner's.
+
+    Args:
+        nodes: the statements.
+        text: the file that holds them: its imports and annotations tell what names stand for.
+    """
+    secrets, errors = _known(text)
     for top in nodes:
         for node in ast.walk(top):
             if isinstance(node, ast.Expr):
@@ -47,10 +54,12 @@ def slips(nodes: Iterable[ast.stmt]) -> Iterator[Slip]:
                 yield from _shared_default(node)
                 yield from _without_result(node)
                 yield from _no_f(node)
+                yield from _returned_error(node, errors)
             elif isinstance(node, ast.ClassDef):
                 yield from _twice(node)
             elif isinstance(node, ast.Compare):
                 yield from _is_on_column(node)
+                yield from _secret_as_text(node, secrets)
 
 
 def _for_nothing(node: ast.Expr, in_test: bool) -> Iterator[Slip]:
@@ -144,6 +153,46 @@ def _is_on_column(node: ast.Compare) -> Iterator[Slip]:
     if (is_class or is_model) and isinstance(node.ops[0], ast.Is | ast.IsNot):
         hint = f"`{_brief(node)}` is worked out by Python, once, about the column itself: SQL has `is_` and `is_not`"
         yield Slip(hint, node.lineno)
+
+
+def _known(text: str) -> tuple[set[str], set[str]]:
+    """Return the attributes of a file that are annotated as secrets, and the names that it imports as errors."""
+    try:
+        nodes = list(ast.walk(ast.parse(text)))
+    except (SyntaxError, ValueError):
+        return set(), set()
+    annotated = [one for one in nodes if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name)]
+    secrets = {ast.unparse(one.target) for one in annotated if re.search(r"\bSecretStr\b", ast.unparse(one.annotation))}
+    imports = [one for one in nodes if isinstance(one, ast.ImportFrom)]
+    errors = {
+        name.asname or name.name
+        for one in imports
+        for name in one.names
+        if ERROR.search(name.name)
+        or (name.name[:1].isupper() and re.search(r"\b(exceptions|errors)$", one.module or ""))
+    }
+    return secrets, errors
+
+
+def _returned_error(node: ast.FunctionDef | ast.AsyncFunctionDef, errors: set[str]) -> Iterator[Slip]:
+    """An error that is returned by a function which says that it gives something else."""
+    says = ast.unparse(node.returns) if node.returns is not None else ""
+    returns = [one for one in ast.walk(node) if isinstance(one, ast.Return)]
+    for one in returns if says and not re.search(r"Error|Exception", says) else ():
+        value = one.value.func if isinstance(one.value, ast.Call) else one.value
+        name = _last(value) if value is not None else ""
+        if name in errors and name not in says:
+            yield Slip(f"`return` hands `{name}` on as a value, and nothing stops: an error is raised", one.lineno)
+
+
+def _secret_as_text(node: ast.Compare, secrets: set[str]) -> Iterator[Slip]:
+    """A SecretStr that is compared with a text."""
+    sides = [node.left, *node.comparators]
+    hidden = next((one for one in sides if isinstance(one, ast.Attribute) and one.attr in secrets), None)
+    is_text = any(isinstance(one, ast.Constant) and isinstance(one.value, str) for one in sides)
+    if hidden is not None and is_text and isinstance(node.ops[0], ast.Eq | ast.NotEq):
+        told = f"`{_brief(hidden)}` is a SecretStr, which never equals a text"
+        yield Slip(f"{told}: compare what its `get_secret_value()` gives", node.lineno)
 
 
 def unawaited(name: str, text: str, first: Iterable[ast.stmt] = ()) -> Slip | None:
