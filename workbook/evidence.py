@@ -9,10 +9,10 @@ import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from workbook.awaits import called_empty, late_awaits
 from workbook.clues import Scene, near
 from workbook.names import Function
 from workbook.rules import IMPORTS, MODULES
-from workbook.slips import called_empty, late_awaits
 from workbook.syntax import cannot_wait
 from workbook.wording import with_article
 

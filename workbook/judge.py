@@ -10,11 +10,12 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from workbook import diagnose, expect, mishap
+from workbook.awaits import unawaited
 from workbook.clock import BUSY
 from workbook.hole import Hole
 from workbook.outcome import Outcome
 from workbook.package import Package
-from workbook.slips import Slip, slips, unawaited
+from workbook.slips import Slip, slips
 from workbook.trail import Trail
 from workbook.verdict import Criterion, Exchange, Fault, Location
 from workbook.wording import shortened

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from workbook.slips import slips, unawaited
+from workbook.awaits import unawaited
+from workbook.slips import slips
 
 SLIPS = [
     ("email.strip().lower()", "the result of `email.strip().lower()` is thrown away"),
