@@ -17,7 +17,7 @@ from workbook.syntax import cannot_wait
 from workbook.wording import with_article
 
 PLAIN = (list, str, dict, int, float, bytes, tuple)
-DEEP = 50  # lines of the learner's in one traceback: a function of theirs calls itself
+DEEP = 20  # lines of the learner's in one traceback: a function of theirs calls itself
 ARGUMENTLESS = r"(?:unbound method )?([\w.<>]+)\(\) (?:missing \d+ required|needs an argument)"
 AnyFunction = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -94,13 +94,12 @@ def another_kind(scene: Scene) -> str:
 
 def nested_too_deep(scene: Scene) -> str:
     """Tell a library that gives up on nested input from a function that calls itself."""
-    if not isinstance(scene.error, RecursionError):
+    if not isinstance(scene.error, RecursionError) or scene.folder is None:
         return ""
     frames = [frame.f_code.co_filename for frame, _ in traceback.walk_tb(scene.error.__traceback__)]
-    own = [one for one in frames if scene.folder and Path(one).is_relative_to(scene.folder)]
-    if not frames or len(own) > DEEP or frames[-1] in own[-1:]:
+    if sum(Path(one).is_relative_to(scene.folder) for one in frames) > DEEP:
         return ""
-    return "a library gave up here, because the input is nested too deeply: a RecursionError is what it raises then"
+    return "what came in is nested so deeply that reading it gave up: a RecursionError is what comes then"
 
 
 def returned_error(scene: Scene) -> str:

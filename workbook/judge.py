@@ -194,6 +194,8 @@ class Judge:
     def _mishap(self, made: Criterion, error: BaseException) -> None:
         """A check cannot go on with what the learner's code made."""
         made.outcome, made.where = Outcome.WRONG, self._place(made, None)
+        if self.hole is not None and mishap.is_librarys(error):
+            made.where = mishap.place(error, self.hole, self.package) or made.where
         made.got, made.expected, made.hint = mishap.told(error, self._checks, self._made_in)
         self._by_forgotten(made, None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import traceback
 from collections.abc import Callable
@@ -9,7 +10,10 @@ from pathlib import Path
 
 from workbook import diagnose
 from workbook.course import Course
+from workbook.hole import Hole
+from workbook.package import Package
 from workbook.trail import chain
+from workbook.verdict import Location
 from workbook.wording import said, summary
 
 # what a check meets when the learner's code gave another kind of thing than it could expect
@@ -56,6 +60,16 @@ def told(error: BaseException, checks: Path | None, made_in: Callable[[str], str
     if is_librarys(error) and not isinstance(error, OTHER_KIND):
         expected = f"{type(error).__module__.split('.')[0]} can work with what your code made"
     return got, expected, _hint(error)
+
+
+def place(error: BaseException, hole: Hole, package: Package) -> Location | None:
+    """Return the line that holds the value which a library refuses, or else the exercise's own definition."""
+    refused = re.search(r"Not a boolean value: (.+)|Value (.+) is not None, True, or False", said(error))
+    for node in hole.nodes(package).values() if refused else ():
+        for one in ast.walk(node):
+            if isinstance(one, ast.Constant) and refused and repr(one.value) in refused.groups():
+                return package.locate(str(package.folder / hole.path), one.lineno)
+    return hole.place(package)
 
 
 def made_in(course: Course, name: str) -> str:

@@ -113,7 +113,8 @@ CASES = [
     ("pass", "def user():\n    return Lost\n\n\ndef use():\n    return user().username", "use()", "`Lost` is an error, and it came back as a value"),
     ("pass", "def use():\n    try:\n        raise Lost\n    except Lost as error:\n        return error.name_of", "use()", "`Lost` has no `name_of`"),
     ("return welcome(email)", "", "welcome('ada')", "finds no end"),
-    ("return json.loads('[' * 100_000)", "", "welcome('ada')", "a library gave up here"),
+    ("return [welcome(one) for one in [email]]", "", "welcome('ada')", "finds no end"),
+    ("return json.loads('[' * 100_000)", "", "welcome('ada')", "nested so deeply that reading it gave up"),
     # Pydantic
     ("pass", "class User(BaseModel):\n    config = ConfigDict(extra='forbid')", "1", "in `model_config`: is that meant by `config`?"),
     ("pass", "class User(BaseModel):\n    name = 3", "1", "give every field of a model a type"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import importlib
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -383,6 +384,16 @@ def test_what_a_library_refuses_is_no_fault_of_the_check(
     assert hint in found.hint
     assert found.expected == "sqlalchemy can work with what your code made"
     assert str(found.where) == "app/service.py:4  def first(items):"
+
+
+def test_a_value_that_a_library_refuses_has_its_line(verdict: Callable[..., Criterion], user: Any) -> None:
+    """The line is the one that holds the value; whatever the criterion speaks of, no other line is named."""
+    file = Path(str(sys.modules["app.service"].__file__))
+    file.write_text(file.read_text() + "ACTIVE = column(default='True')\n")
+    found = verdict(lambda: stored(user(email="ada")), names=("hand_on", "ACTIVE"), text="hand_on is stored")
+    assert str(found.where) == "app/service.py:26  ACTIVE = column(default='True')"
+    found = verdict(lambda: stored(user(email="a".lower, active=True)), names=("hand_on", "LIMIT"), text="LIMIT")
+    assert str(found.where) == "app/service.py:21  def hand_on(items):"
 
 
 def test_a_librarys_error_of_the_checks_own_is_no_mistake(verdict: Callable[..., Criterion]) -> None:
