@@ -59,7 +59,7 @@ def parameter(scene: Scene) -> str:
         return f"there is no `{name}` in `{function.name}`: the object that the method belongs to is `self`"
     if owner is not None and name in dir(owner):
         return f"there is no `{name}` in `{function.name}`: is `self.{name}` meant?"
-    if near(name, own - {name}) or not _is_parameter_elsewhere(name, scene):
+    if near(name, own - {name}) or not (_is_given_by_fastapi(name, scene) or _is_parameter_elsewhere(name, scene)):
         return ""
     return f"there is no `{name}` in `{function.name}`: is it meant as one of the function's parameters?"
 
@@ -204,6 +204,12 @@ def _parameters(function: AnyFunction) -> dict[str, ast.expr | None]:
 
 def _names_a_module(name: str, line: str) -> bool:
     return name in MODULES or (name in IMPORTS and re.search(rf"\b{name}[.(]", line) is not None)
+
+
+def _is_given_by_fastapi(name: str, scene: Scene) -> bool:
+    """Say whether a name is like a type in the file that FastAPI makes parameters of: `session` and `SessionDep`."""
+    given = re.findall(r"\b(\w+Dep|BackgroundTasks|Request|Response)\b", _text(scene.file))
+    return len(name) > 3 and any(name.replace("_", "") in one.lower() for one in given)
 
 
 def _is_parameter_elsewhere(name: str, scene: Scene) -> bool:

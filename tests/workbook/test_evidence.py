@@ -89,6 +89,7 @@ def hint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[.
 CASES = [
     # names
     ("return background.add_task", "", "welcome('ada')", "no `background` in `welcome`: is it meant as one of the function's parameters?"),
+    ("return session.get", "SessionDep = Annotated[int, 3]", "welcome('ada')", "is it meant as one of the function's parameters?"),
     ("pass", "", "Store().read()", "is `self.rows` meant?"),
     ("pass", "", "Store().me()", "the object that the method belongs to is `self`"),
     ("return emial", "", "welcome('ada')", "is `email` meant?"),
