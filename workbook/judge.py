@@ -24,7 +24,7 @@ from workbook.wording import shortened
 SLIPS = (NameError, ImportError, SyntaxError, AttributeError, NotImplementedError)
 LIBRARIES = ("sqlalchemy", "fastapi")
 # what a criterion expects that is about input which must be refused: 422, a ValidationError, False
-REFUSED = re.compile(r"4\d\d\b|(?:an? )?(?:[A-Z]\w*Error|[A-Z][a-z]+[A-Z]\w*)\b|\(?False\b|.*\brefuse")
+REFUSED = re.compile(r"4\d\d\b|an? [A-Z]+[a-z]\w*|[A-Z][a-z]+[A-Z]\w*|\(?False\b|.*\brefuse")
 
 
 class NotAttempted(Exception):

@@ -249,11 +249,18 @@ def test_an_exception_without_a_rule_is_pointed_at(verdict: Callable[..., Criter
 def test_a_criterion_about_refusing_knows_more_than_what_the_input_was(verdict: Callable[..., Criterion]) -> None:
     """Half of a character, a missing claim: where input must be refused, the criterion says what was to be done."""
     met = answered(500, "UnicodeEncodeError: surrogates not allowed", vague=True)
-    for expected in ("422 Unprocessable Content", "a ValidationError", 'an Unauthorized that says "x"', "False"):
+    for expected in (
+        "422 Unprocessable Content",
+        "a JWTError",
+        'an Unauthorized that says "x"',
+        "InvalidToken",
+        "False",
+    ):
         found = verdict(wrong(expected=expected, exchange=met))
         assert (found.hint, found.other) == ("from the criterion", "from the exception")
         assert found.got.startswith("500 Reason  UnicodeEncodeError")
-    assert verdict(wrong(expected="200 OK", exchange=met)).hint == "from the exception"
+    for expected in ("200 OK", "it is accepted", "a JSON body", "True"):
+        assert verdict(wrong(expected=expected, exchange=met)).hint == "from the exception"
     assert verdict(wrong(expected="422", hint="", exchange=met)).hint == "from the exception"
 
 
