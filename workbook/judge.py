@@ -124,13 +124,14 @@ class Judge:
         if of_answer and made.exchange is not None:
             made.got = made.exchange.answer_line
         if fault.hint or of_answer:
-            if made.hint and self._knows_less(fault, made.expected):
-                made.other = fault.hint
-            else:
+            made.seen = not (made.hint and self._knows_less(fault, made.expected))
+            if made.seen:
                 made.hint = (
                     fault.hint or "begin with the exception: what does the line that it names need, and not get?"
                 )
-            made.cause, made.trace, made.seen = fault.cause, fault.trace, True
+            else:
+                made.other = fault.hint
+            made.cause, made.trace = fault.cause, fault.trace
         forgotten = re.match(r"`([\w.]+)` was called without `await`", fault.summary)
         slip = self._unawaited(forgotten[1]) if forgotten else None
         if slip is not None and self.hole is not None:
