@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from workbook import mishap
 from workbook.attempt import Attempt, attempt, hole
 from workbook.course import Course, read_course
 from workbook.hole import Hole
@@ -177,7 +179,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         state = state_of(item.config)
         error = call.excinfo.value if call.excinfo is not None else None
         id, checks = id_of(item), item.path.parent
-        judge = Judge(state.package, state.exchanges, state.forgotten, id, state.hole(id), checks)
+        made_in = partial(mishap.made_in, state.course)
+        judge = Judge(state.package, state.exchanges, state.forgotten, id, state.hole(id), checks, made_in)
         criterion = judge.judge(item.nodeid, criterion_text(item), call.duration, error)
         state.sink(criterion)
         if criterion.outcome is not Outcome.PASSED:

@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 from workbook.rules import IMPORTS, MODULES, PROVIDED
@@ -35,12 +36,18 @@ class Scene:
         line: that line's text; empty where none is known.
         names: what the line could see: locals, and the module's globals.
         definition: the text of the decorated function or class that begins on the line, if one does.
+        file: the file that holds the line, with its whole path; empty where none is known.
+        number: the line's number.
+        folder: the learner's package.
     """
 
     error: BaseException
     line: str = ""
     names: dict[str, Any] = field(default_factory=dict)
     definition: str = ""
+    file: str = ""
+    number: int = 0
+    folder: Path | None = None
 
     @property
     def text(self) -> str:

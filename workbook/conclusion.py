@@ -149,7 +149,8 @@ def hints(criteria: list[Criterion]) -> tuple[str, str]:
             group.append(one)
     basic = bool(failures) and failures[0] is criteria[0]
     ranked = sorted(mistakes, key=lambda group: (not group[0].seen, 0 if basic else len(group)))
-    found = [hint for group in ranked for hint in (_hint(group), group[0].other)]
+    found = [hint for group in ranked for hint in (_hint(group), group[0].other if group[0].seen else "")]
+    found += [group[0].other for group in ranked]
     first, second, *_ = [*dict.fromkeys(filter(None, found)), "", ""]
     alone = len(failures) == len(criteria) and not any(one.seen for one in failures)
     return first, "" if alone else second

@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 
 from workbook.clues import CLUES, Scene
+from workbook.evidence import EVIDENCE
 from workbook.rules import TABLE
 from workbook.wording import said, shortened, summary, with_article
 
@@ -25,7 +26,7 @@ def hint_for(error: BaseException, exercise: str = "", scene: Scene | None = Non
         named = hint_for(below, exercise, replace(found, error=below))
         if named:
             return named
-    return next(filter(None, (clue(found) for clue in CLUES)), "") or _by_the_table(error, exercise)
+    return next(filter(None, (clue(found) for clue in (*EVIDENCE, *CLUES))), "") or _by_the_table(error, exercise)
 
 
 def _by_the_table(error: BaseException, exercise: str) -> str:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from workbook.names import keys
 from workbook.verdict import Exchange, Fault
-from workbook.wording import kind_of, said, shortened, shown, summary, with_article
+from workbook.wording import kind_of, said, shortened, shown, shown_apart, summary, with_article
 
 __all__ = ["shown", "with_article"]  # what checks use of the words, beside the expectations themselves
 M = TypeVar("M", bound=BaseModel)
@@ -141,7 +141,7 @@ def json(response: httpx.Response, expected: object, *, why: str = "", hint: str
     if not same(found, expected):
         exchange = _exchange(response)
         did = exchange.request_line if exchange else ""
-        got, wanted = f"the body {shown(found)}", f"the body {shown(expected)}"
+        got, wanted = (f"the body {one}" for one in shown_apart(found, expected))
         raise Wrong(did=did, got=got, expected=wanted, why=why, hint=hint, at=at, exchange=exchange)
 
 
@@ -191,7 +191,8 @@ def equal(
     if not same(got, expected):
         told = type(got) is not type(expected) and got is not None and expected is not None
         kinds = (kind_of(got), kind_of(expected)) if told else ("", "")
-        found, wanted = shown(got) + kinds[0], shown(expected) + kinds[1]
+        found, wanted = shown_apart(got, expected)
+        found, wanted = found + kinds[0], wanted + kinds[1]
         raise Wrong(did=did, got=found, expected=wanted, why=why, hint=hint, at=at)
 
 

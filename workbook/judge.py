@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import re
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from workbook import diagnose, expect
+from workbook import diagnose, expect, mishap
+from workbook.awaits import unawaited
 from workbook.clock import BUSY
 from workbook.hole import Hole
 from workbook.outcome import Outcome
 from workbook.package import Package
-from workbook.slips import Slip, slips, unawaited
+from workbook.slips import Slip, slips
 from workbook.trail import Trail
 from workbook.verdict import Criterion, Exchange, Fault, Location
 from workbook.wording import shortened
 
-# what a check meets when the learner's code gave another kind of thing than it could expect
-OTHER_KIND = (AttributeError, TypeError, LookupError, ValueError)
 # raised and caught again by a check: these are slips wherever they rise
 SLIPS = (NameError, ImportError, SyntaxError, AttributeError, NotImplementedError)
 LIBRARIES = ("sqlalchemy", "fastapi")
+# what a criterion expects that is about input which must be refused: 422, a ValidationError, False
+REFUSED = re.compile(r"4\d\d\b|an? [A-Z]+[a-z]\w*|[A-Z][a-z]+[A-Z]\w*|\(?False\b|.*\brefuse")
 
 
 class NotAttempted(Exception):
@@ -40,6 +41,7 @@ class Judge:
         exercise: the exercise that is being checked.
         hole: what it asks to write.
         checks: the folder of its checks.
+        made_in: says where the course puts a name into `app.state`; empty where it does not.
     """
 
     def __init__(
@@ -50,9 +52,10 @@ class Judge:
         exercise: str = "",
         hole: Hole | None = None,
         checks: Path | None = None,
+        made_in: Callable[[str], str] = lambda _name: "",
     ) -> None:
         self.package, self.exchanges, self.forgotten, self.hole = package, exchanges, forgotten, hole
-        self._checks = checks
+        self._checks, self._made_in = checks, made_in
         self._trail = Trail(package, exercise, hole.file if hole else "", checks)
 
     def judge(self, id: str, text: str, seconds: float, error: BaseException | None) -> Criterion:
@@ -78,8 +81,8 @@ class Judge:
             made.where = self._place(made, None)
         elif type(error).__name__ in ("TimeExceeded", "MemoryError") or _not_awaitable(error):
             self._raised(made, error)
-        elif isinstance(error, OTHER_KIND) and self.package.used and self.hole is not None:
-            self._other_kind(made, error)
+        elif self.package.used and self.hole is not None and mishap.is_learners(error, self._checks):
+            self._mishap(made, error)
         else:
             made.outcome, made.got = Outcome.BROKE, diagnose.summary(error)
             made.trace = traceback.format_exception(error)[-12:]
@@ -121,17 +124,42 @@ class Judge:
         if of_answer and made.exchange is not None:
             made.got = made.exchange.answer_line
         if fault.hint or of_answer:
-            made.hint = fault.hint or "begin with the exception: what does the line that it names need, and not get?"
-            made.cause, made.trace, made.seen = fault.cause, fault.trace, True
+            made.seen = not (made.hint and self._knows_less(fault, made.expected))
+            if made.seen:
+                made.hint = (
+                    fault.hint or "begin with the exception: what does the line that it names need, and not get?"
+                )
+            else:
+                made.other = fault.hint
+            made.cause, made.trace = fault.cause, fault.trace
         forgotten = re.match(r"`([\w.]+)` was called without `await`", fault.summary)
         slip = self._unawaited(forgotten[1]) if forgotten else None
         if slip is not None and self.hole is not None:
             made.hint, made.where = slip.hint, self.package.locate(str(self.package.folder / self.hole.path), slip.line)
 
+    def _knows_less(self, fault: Fault, expected: str) -> bool:
+        """Say whether a criterion's hint knows more than what an exception tells.
+
+        That is so where it only says what the input was, and the input must be refused; and where it rose in code that
+        the exercise does not ask for, and no rule knows why.
+        """
+        if fault.vague and REFUSED.match(expected):
+            return True
+        return (fault.vague or not fault.hint or fault.summary.startswith("IndexError")) and not self._is_asked(fault)
+
+    def _is_asked(self, fault: Fault) -> bool:
+        """Say whether an exception rose in what the exercise asks for, or nobody knows where."""
+        found = re.match(r"(\S+):(\d+)", fault.trace[-1]) if fault.trace else None
+        if self.hole is None or found is None:
+            return True
+        nodes, line = self.hole.nodes(self.package).values(), int(found[2])
+        held = not nodes or any(one.lineno <= line <= (one.end_lineno or 0) for one in nodes)
+        return found[1] == self.hole.file and held
+
     def _by_slip(self, made: Criterion) -> None:
         """Name a slip that can be seen in the exercise's own text, and keep the criterion's hint beside it."""
         nodes = self.hole.nodes(self.package) if self.hole else {}
-        slip = next(slips(nodes.values()), None)
+        slip = next(slips(nodes.values(), self.hole.text(self.package) if self.hole else ""), None)
         if slip is not None and self.hole is not None:
             made.hint, made.other, made.seen = slip.hint, made.hint, True
             made.where = self.package.locate(str(self.package.folder / self.hole.path), slip.line)
@@ -149,7 +177,7 @@ class Judge:
 
     def _by_forgotten(self, made: Criterion, fault: Fault | None) -> None:
         """Name a coroutine that was made and never awaited, whatever else went wrong."""
-        if not self.forgotten or (fault is not None and fault.summary.startswith("MissingGreenlet")):
+        if not self.forgotten or (fault is not None and "MissingGreenlet" in fault.summary):
             return
         name = next(filter(None, self.forgotten), "")
         slip = self._unawaited(name) if name else None
@@ -164,16 +192,12 @@ class Judge:
             made.hint = made.hint or "put `await` before the call: it gives a coroutine"
         made.other, made.seen = "", bool(name)
 
-    def _other_kind(self, made: Criterion, error: BaseException) -> None:
-        """A check cannot go on with what the learner's code gave: a name is gone, or it is another kind of thing."""
-        frames = traceback.extract_tb(error.__traceback__)
-        ours = [one for one in frames if self._checks and Path(one.filename).is_relative_to(self._checks)]
-        line = (ours or frames)[-1].line if frames else ""
-        made.outcome = Outcome.WRONG
-        made.got = f"the check cannot go on at `{(line or '').strip()}`: {diagnose.summary(error)}"
-        made.expected = "names, and kinds of things, as the exercise gives them"
-        made.where = self._place(made, None)
-        made.hint = diagnose.hint_for(error) or "is a name changed, or does something give None, or another type?"
+    def _mishap(self, made: Criterion, error: BaseException) -> None:
+        """A check cannot go on with what the learner's code made."""
+        made.outcome, made.where = Outcome.WRONG, self._place(made, None)
+        if self.hole is not None and mishap.is_librarys(error):
+            made.where = mishap.place(error, self.hole, self.package) or made.where
+        made.got, made.expected, made.hint = mishap.told(error, self._checks, self._made_in)
         self._by_forgotten(made, None)
 
     def _place(self, made: Criterion, at: object, fault: Fault | None = None) -> Location | None:

@@ -1,4 +1,4 @@
-"""Slips that raise nothing and can be seen in the text: a result thrown away, `==` for `=`, a forgotten `await`."""
+"""Slips that raise nothing, seen in the text: a result thrown away, `==` for `=`, an error that is returned."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ filter_by values returning execution_options distinct group_by with_for_update""
 GIVING = frozenset(_GIVING.split())
 STATEMENTS = ("select", "insert", "update", "delete")
 ATTRIBUTES = ("setattr", "getattr", "hasattr")
-CALLED_LATER = ("add_task", "run_in_threadpool", "to_thread", "Depends", "run_in_executor")
-AWAITING = ("gather", "create_task", "wait_for", "shield", "ensure_future", "run", "as_completed", "wait")
+ERROR = re.compile(r"(Error|Exception)$")
 
 
 @dataclass(frozen=True)
@@ -29,8 +28,14 @@ class Slip:
     line: int
 
 
-def slips(nodes: Iterable[ast.stmt]) -> Iterator[Slip]:
-    """Yield the slips in statements of the learner's."""
+def slips(nodes: Iterable[ast.stmt], text: str = "") -> Iterator[Slip]:
+    """Yield the slips in statements of the learner's.
+
+    Args:
+        nodes: the statements.
+        text: the file that holds them: its imports and annotations tell what names stand for.
+    """
+    secrets, errors = _known(text)
     for top in nodes:
         for node in ast.walk(top):
             if isinstance(node, ast.Expr):
@@ -41,10 +46,12 @@ def slips(nodes: Iterable[ast.stmt]) -> Iterator[Slip]:
                 yield from _shared_default(node)
                 yield from _without_result(node)
                 yield from _no_f(node)
+                yield from _returned_error(node, errors)
             elif isinstance(node, ast.ClassDef):
                 yield from _twice(node)
             elif isinstance(node, ast.Compare):
                 yield from _is_on_column(node)
+                yield from _secret_as_text(node, secrets)
 
 
 def _for_nothing(node: ast.Expr, in_test: bool) -> Iterator[Slip]:
@@ -140,55 +147,48 @@ def _is_on_column(node: ast.Compare) -> Iterator[Slip]:
         yield Slip(hint, node.lineno)
 
 
-def unawaited(name: str, text: str, first: Iterable[ast.stmt] = ()) -> Slip | None:
-    """Find the call that lacks its `await`, and say what it needs there; None where the text does not hold it.
-
-    Args:
-        name: the coroutine's, as Python's warning names it: `UserCRUD.get`.
-        text: the learner's file.
-        first: statements in it that are looked at before the others.
-    """
+def _known(text: str) -> tuple[set[str], set[str]]:
+    """Return the attributes of a file that are annotated as secrets, and the names that it imports as errors."""
     try:
-        tree = ast.parse(text)
+        nodes = list(ast.walk(ast.parse(text)))
     except (SyntaxError, ValueError):
-        return None
-    wanted = {one.lineno for one in first}
-    found = [one for top in tree.body for one in _calls(top, name.rpartition(".")[2], None, None)]
-    inside = [one for one in found if any(_holds(node, one.line) for node in ast.walk(tree) if _starts(node, wanted))]
-    return next(iter(inside or found), None)
+        return set(), set()
+    annotated = [one for one in nodes if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name)]
+    secrets = {ast.unparse(one.target) for one in annotated if re.search(r"\bSecretStr\b", ast.unparse(one.annotation))}
+    imports = [one for one in nodes if isinstance(one, ast.ImportFrom)]
+    errors = {
+        name.asname or name.name
+        for one in imports
+        for name in one.names
+        if ERROR.search(name.name)
+        or (name.name[:1].isupper() and re.search(r"\b(exceptions|errors)$", one.module or ""))
+    }
+    return secrets, errors
 
 
-def _starts(node: ast.AST, lines: set[int]) -> bool:
-    return isinstance(node, ast.stmt) and node.lineno in lines
+def _returned_error(node: ast.FunctionDef | ast.AsyncFunctionDef, errors: set[str]) -> Iterator[Slip]:
+    """An error that is returned by a function which says that it gives something else."""
+    says = ast.unparse(node.returns) if node.returns is not None else ""
+    returns = [one for one in ast.walk(node) if isinstance(one, ast.Return)]
+    for one in returns if says and not re.search(r"Error|Exception", says) else ():
+        value = one.value.func if isinstance(one.value, ast.Call) else one.value
+        name = last(value) if value is not None else ""
+        if name in errors and name not in says:
+            yield Slip(f"`return` hands `{name}` on as a value, and nothing stops: an error is raised", one.lineno)
 
 
-def _holds(node: ast.AST, line: int) -> bool:
-    return isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or node.lineno)
+def _secret_as_text(node: ast.Compare, secrets: set[str]) -> Iterator[Slip]:
+    """A SecretStr that is compared with a text."""
+    sides = [node.left, *node.comparators]
+    hidden = next((one for one in sides if isinstance(one, ast.Attribute) and one.attr in secrets), None)
+    is_text = any(isinstance(one, ast.Constant) and isinstance(one.value, str) for one in sides)
+    if hidden is not None and is_text and isinstance(node.ops[0], ast.Eq | ast.NotEq):
+        told = f"`{_brief(hidden)}` is a SecretStr, which never equals a text"
+        yield Slip(f"{told}: compare what its `get_secret_value()` gives", node.lineno)
 
 
-def _calls(
-    node: ast.AST, name: str, around: ast.FunctionDef | ast.AsyncFunctionDef | None, caller: ast.AST | None
-) -> Iterator[Slip]:
-    """Yield the calls of a function that nothing awaits, each with what it needs."""
-    if isinstance(node, Function):
-        around = node
-    if isinstance(node, ast.Call) and _last(node.func) == name and not isinstance(caller, ast.Await):
-        given_to = _last(caller.func) if isinstance(caller, ast.Call) else ""
-        if given_to in CALLED_LATER:
-            hint = (
-                f"`{given_to}` calls `{name}` itself, later: it takes the function and its arguments, each for itself"
-            )
-            yield Slip(hint, node.lineno)
-        elif isinstance(around, ast.FunctionDef):
-            hint = f"`{name}` is `async`, and `{around.name}` is a plain `def`, which cannot await it"
-            yield Slip(hint, node.lineno)
-        elif given_to not in AWAITING:
-            yield Slip(f"`{name}` was called without `await`: put `await` before the call", node.lineno)
-    for inner in ast.iter_child_nodes(node):
-        yield from _calls(inner, name, around, node if isinstance(node, ast.Call | ast.Await) else None)
-
-
-def _last(node: ast.AST) -> str:
+def last(node: ast.AST) -> str:
+    """Return the last part of a name such as `users.crud.get`, or an empty text."""
     return ast.unparse(node).rpartition(".")[2] if isinstance(node, ast.Name | ast.Attribute) else ""
 
 

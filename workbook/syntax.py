@@ -19,6 +19,9 @@ MAGIC = "move `%`, `!` and `?` lines to a cell of their own: a module holds Pyth
 REPAIR = "repair this line and run the cell again; the file is as it was"
 TOO_DEEP = "split the expression into smaller ones with names"
 
+# decorators of functions that a library calls, and never awaits
+BY_A_LIBRARY = re.compile(r"listens_for|validator|serializer|property|computed_field|validates")
+
 # Patterns on Python's own message; the first that matches gives the hint.
 HINTS = (
     (r"inconsistent use of tabs", "indent with four spaces everywhere, without tabs"),
@@ -29,8 +32,6 @@ HINTS = (
     (r"was never closed", "close this bracket"),
     (r"unmatched|does not match", "let every bracket be closed by one of its own kind"),
     (r"unterminated|EOF while scanning", "close the string with the same quotes that open it"),
-    (r"'(await|async \w+)' outside|asynchronous comprehension outside",
-     "a module cannot wait at its top level: move the `await` into an `async def`"),
     (r"'(return|yield|yield from)' outside", "indent this line so that it stands in its function"),
     (r"'(break|continue)'? ?(not|outside)", "indent this line so that it stands in its loop"),
     (r"forgot a comma", "put a comma between the two values"),
@@ -92,7 +93,7 @@ def explain(error: SyntaxError, code: str, filename: str, whose: str, hint: str 
     below = int(whose == OF_CELL)  # as JupyterLab counts: the `%%app` line is the first
     said = re.sub(r"(?<=on line )\d+", lambda found: str(int(found[0]) + below), str(error.msg))
     where = f"{filename}, line {number + below}{whose}: {said}"
-    return CellError(f"{where}\n\n    {line}\n    {caret(line, error)}", hint or advice(error, line))
+    return CellError(f"{where}\n\n    {line}\n    {caret(line, error)}", hint or advice(error, line, code))
 
 
 def caret(line: str, error: SyntaxError) -> str:
@@ -104,11 +105,37 @@ def caret(line: str, error: SyntaxError) -> str:
     return pad + "^" * min(width, max(len(line) - start, 1))
 
 
-def advice(error: SyntaxError, line: str) -> str:
+def advice(error: SyntaxError, line: str, code: str = "") -> str:
     """Choose the hint for a syntax error."""
     if re.match(r"\s*(%{1,2}\w|!)|.*\w\?{1,2}\s*$", line):
         return MAGIC
     if odd := odd_character(Scene(error, line)):
         return odd
+    if re.search(r"'(await|async \w+)' outside|asynchronous comprehension outside", error.msg or ""):
+        return cannot_wait(code, error.lineno or 0)
     found = (hint for pattern, hint in HINTS if re.search(pattern, error.msg or ""))
     return next(found, REPAIR)
+
+
+def cannot_wait(code: str, line: int) -> str:
+    """Say what an `await` stands in that cannot wait: a plain function, a lambda, or the module."""
+    try:
+        tree = ast.parse(code)
+    except (SyntaxError, ValueError):
+        return "`await` needs an `async def` around it"
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    scopes = [one for one in ast.walk(tree) if isinstance(one, kinds) and _holds(one, line)]
+    inner = max(scopes, key=lambda one: one.lineno, default=None)
+    if inner is None:
+        return "a module cannot wait at its top level: move the `await` into an `async def`"
+    if isinstance(inner, ast.ClassDef):
+        return "a class's body cannot wait: move the `await` into an `async def`"
+    if isinstance(inner, ast.AsyncFunctionDef):
+        return "a lambda cannot wait, also inside an `async def`: move the `await` out of it"
+    if BY_A_LIBRARY.search(" ".join(map(ast.unparse, inner.decorator_list))):
+        return f"`{inner.name}` is a plain `def`, and a library calls it as one: is there a way without `await`?"
+    return f"`{inner.name}` is a plain `def`, and only an `async def` can wait: which of the two is meant here?"
+
+
+def _holds(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, line: int) -> bool:
+    return node.body[0].lineno <= line <= (node.end_lineno or 0)

@@ -18,6 +18,7 @@ from workbook.verdict import Fault, Location
 
 OF_CLASSES = (r"annotation (Mapped\[.*?\])\.", r"schema for (Field)Info\(")  # what a message says of a class's line
 ON_THE_LINE = (NameError, SyntaxError, ImportError, NotImplementedError)  # the line that raises is the one to change
+VAGUE = (KeyError, UnicodeError, RecursionError)  # they tell what came in, and not what was to be done with it
 
 
 @dataclass
@@ -60,6 +61,7 @@ class Trail:
             trace=[diagnose.shortened(str(place)) for place in places],
             planted=self._is_planted(error),
             local=isinstance(error, ON_THE_LINE),
+            vague=isinstance(error, VAGUE),
         )
 
     def steps(self, error: BaseException) -> list[Step]:
@@ -121,10 +123,12 @@ class Trail:
             return ""
 
     def _looked_for(self, error: BaseException, steps: list[Step], *, unanswered: bool) -> str:
-        scene = diagnose.Scene(error)
+        scene = diagnose.Scene(error, folder=self._package.folder)
         if steps:
-            frame = steps[-1].frame
-            scene.line = steps[-1].place.source if steps[-1].place else ""
+            frame, place = steps[-1].frame, steps[-1].place
+            if place is not None:
+                scene.line, scene.number = place.source, place.line
+                scene.file = str(self._package.folder.parent / place.path)
             scene.names = {**frame.f_globals, **frame.f_locals} if frame else {}
             scene.definition = _definition(frame) if frame else ""
         kind = type(error)

@@ -25,7 +25,8 @@ class Fault(BaseModel):
     """An exception that rose from the learner's code, in words.
 
     `where` is the line to look at, `trace` every line of the learner's that it came through, outermost first.
-    `planted` says that a check raised it on purpose below the learner's code, `local` that its line alone can cause it.
+    `planted` says that a check raised it on purpose below the learner's code, `local` that its line alone can cause it,
+    `vague` that its hint says what the line met, and not why.
     """
 
     summary: str
@@ -34,6 +35,7 @@ class Fault(BaseModel):
     trace: list[str] = Field(default_factory=list)
     planted: bool = False
     local: bool = False
+    vague: bool = False
 
     @property
     def cause(self) -> str:

@@ -54,6 +54,30 @@ def shown(value: object) -> str:
     return text if len(text) <= LONG * 3 else f"{text[: LONG * 3]}…"
 
 
+def shown_apart(got: object, expected: object) -> tuple[str, str]:
+    """Return two values for a person, cut so that both show where they first differ."""
+    found, wanted = shown(got), shown(expected)
+    texts = [one if isinstance(one, str) else repr(one) for one in (got, expected)]
+    if type(got) is not type(expected) or texts[0] == texts[1]:
+        return found, wanted
+    if shortened(texts[0]) == shortened(texts[1]):  # tokens and hashes: what tells them apart is not for reading
+        return found, f"{wanted} (another one)"
+    pairs = enumerate(zip(*texts, strict=False))
+    place = next((index for index, (one, other) in pairs if one != other), min(map(len, texts)))
+    longest, seen = (LONG, 4) if isinstance(expected, str) else (LONG * 3, LONG * 2)
+    if max(map(len, texts)) <= longest or (place < seen and found != wanted):
+        return found, wanted
+    return _part(texts[0], place), _part(texts[1], place)
+
+
+def _part(text: str, place: int) -> str:
+    """Return a part of a text around a place, on one line."""
+    start, end = max(place - LONG // 3, 0), place + LONG // 3
+    seen = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text[start:end])
+    cut = f"{'…' if start else ''}{seen}{'…' if end < len(text) else ''}"
+    return f'"{cut}" (from character {start + 1} of {len(text)})' if start or end < len(text) else f'"{cut}"'
+
+
 def shortened(text: str) -> str:
     """Return a text with its tokens, secrets and hashes shortened and its memory addresses left out.
 

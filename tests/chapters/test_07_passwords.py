@@ -11,6 +11,7 @@ from passlib.hash import bcrypt as bcrypt_scheme
 
 from workbook import expect
 from workbook.checks import exercise
+from workbook.endings import why_none
 
 HORSE = "Correct horse"
 CHEAP = 4
@@ -177,7 +178,7 @@ def pair_of(answer, did, at):
         got=repr(answer),
         expected="a pair: first True or False, then None or a new hash",
         why="the caller takes it apart: `valid, new_hash = ...`",
-        hint="the function ends without a `return`: return the pair"
+        hint=why_none(at, "the pair")
         if answer is None
         else "return the pair of check_hash as it is: do not take it apart"
         if at.__name__ == "verify_password"
@@ -911,7 +912,12 @@ class TestHostileInput:
         """can_be_hashed refuses a NUL, half of a character and more than 72 bytes, and takes everything else"""
         for password in (HORSE, "🙂 Correct horse", "Größe", "\ud7ff\ue000", "tab\tand\nline", "a" * 72, "É" * 36, ""):
             known = not password.isprintable() and "a tab, a line break and every whole character can be hashed"
-            self.expect_can(security, password, True, lambda got, known=known: known or self.hint_for_a_good_one(got))
+            self.expect_can(
+                security,
+                password,
+                True,
+                lambda got, known=known: known or self.hint_for_a_good_one(got, security.can_be_hashed),
+            )
         for kind, hint in {
             "with a NUL": "return False for a NUL too: refuse_unstorable knows it",
             "with half of a character": "return False for half of a character too: refuse_unstorable knows it",
@@ -934,9 +940,9 @@ class TestHostileInput:
                 )
 
     @staticmethod
-    def hint_for_a_good_one(got):
+    def hint_for_a_good_one(got, function):
         if got is None:
-            return "the function ends without a `return`: refuse_unstorable has raised nothing, so ask is_too_long"
+            return why_none(function, "the answer of is_too_long, once refuse_unstorable has raised nothing")
         if isinstance(got, str):
             return "refuse_unstorable returns the text, no bool: call it, and return what is_too_long says"
         last = "refuse_unstorable returns the text, no bool"

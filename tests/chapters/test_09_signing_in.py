@@ -13,6 +13,7 @@ from sqlalchemy import event, func, select
 
 from workbook import expect
 from workbook.checks import exercise
+from workbook.endings import why_none
 
 PASSWORD = "Correct horse"
 API = "/api/v1"
@@ -775,7 +776,7 @@ def nobody_returned(answer, function):
         "'input': None",
         at=function,
         why="the route gets None in place of the user",
-        hint=f"`{function.__name__}` ends without a `return`: return the user",
+        hint=why_none(function, "the user"),
         expected="200 OK",
     )
 

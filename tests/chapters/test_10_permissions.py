@@ -69,7 +69,7 @@ CRASHES = (
     ),
     (
         r"ResponseValidationError.*'input': None",
-        {"hint": "the route got None in place of a row: the function comes to its end without a `return`"},
+        {"hint": "the route got None in place of a row: which way through your code lacks a `return`?"},
     ),
     (
         r"got multiple values for keyword argument 'owner_id'",

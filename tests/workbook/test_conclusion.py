@@ -118,6 +118,9 @@ def test_a_wrong_answer_counts_although_the_machine_was_busy() -> None:
         ([passed(), failed("", "x"), failed("b")], "b", ""),
         ([failed("a"), failed("forgotten", seen=True), passed()], "forgotten", "a"),
         ([passed()], "", ""),
+        ([passed(), failed("catch it", other="half of a character"), failed("b"), failed("b")], "catch it", "b"),
+        ([passed(), failed("catch it", other="half of a character")], "catch it", "half of a character"),
+        ([passed(), raised("a", "E: 1").model_copy(update={"other": "more"}), failed("b")], "a", "more"),
     ],
 )
 def test_two_mistakes_have_two_hints_and_one_has_one(criteria: list[Criterion], first: str, second: str) -> None:

@@ -261,6 +261,7 @@ CASES = [
         "[connection.execute(table.insert().values(url='a')) for _ in range(2)]",
         "a row with the same value is there already",
     ),
+    (STORE, "connection.execute(table.insert().values(url='a'.lower))", "where are the brackets missing that call it?"),
     (STORE, "connection.execute(table.delete)", "`delete` is a method"),
     (STORE, "connection.execute(text('select * from missing'))", "the table `missing` was not made"),
 ]

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import importlib
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.exc import NoResultFound
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import StaticPool
+from starlette.datastructures import State
 
 from workbook import expect
 from workbook.clock import BUSY, MachineBusy
+from workbook.course import read_course
 from workbook.hole import Hole
 from workbook.imported import forget
 from workbook.judge import Judge
+from workbook.mishap import made_in
 from workbook.outcome import Outcome
 from workbook.package import Package
 from workbook.snapshot import Snapshot
@@ -235,6 +246,37 @@ def test_an_exception_without_a_rule_is_pointed_at(verdict: Callable[..., Criter
     assert verdict(wrong(exchange=exchange)).hint.startswith("begin with the exception")
 
 
+def test_a_criterion_about_refusing_knows_more_than_what_the_input_was(verdict: Callable[..., Criterion]) -> None:
+    """Half of a character, a missing claim: where input must be refused, the criterion says what was to be done."""
+    met = answered(500, "UnicodeEncodeError: surrogates not allowed", vague=True)
+    for expected in (
+        "422 Unprocessable Content",
+        "a JWTError",
+        'an Unauthorized that says "x"',
+        "InvalidToken",
+        "False",
+    ):
+        found = verdict(wrong(expected=expected, exchange=met))
+        assert (found.hint, found.other) == ("from the criterion", "from the exception")
+        assert found.got.startswith("500 Reason  UnicodeEncodeError")
+    for expected in ("200 OK", "it is accepted", "a JSON body", "True"):
+        assert verdict(wrong(expected=expected, exchange=met)).hint == "from the exception"
+    assert verdict(wrong(expected="422", hint="", exchange=met)).hint == "from the exception"
+
+
+def test_an_exception_in_given_code_leaves_the_word_to_the_criterion(verdict: Callable[..., Criterion]) -> None:
+    """What rises elsewhere, and no rule knows why, is what the exercise's code let through."""
+    cases = [("Odd: 1", "", "given.py:2"), ("KeyError: 'x'", "no key", "given.py:2"), ("Odd: 1", "", "service.py:22")]
+    for summary, hint, place in cases:
+        exchange = answered(500, summary, vague=bool(hint))
+        assert exchange.fault is not None
+        exchange.fault.hint, exchange.fault.trace = hint, ["app/service.py:5  x", f"app/{place}  y"]
+        found = verdict(wrong(expected="200 OK", exchange=exchange), names=("first",))
+        assert (found.hint, found.other) == ("from the criterion", hint)
+        without = verdict(wrong(expected="200 OK", hint="", exchange=exchange), names=("first",))
+        assert without.hint.startswith(hint or "begin with the exception")
+
+
 def test_a_slip_in_the_text_comes_before_the_criterions_hint(verdict: Callable[..., Criterion]) -> None:
     """What can be seen in the exercise's own lines is said first, with its line; the criterion's hint stays second."""
     found = verdict(wrong(), names=("tidy",))
@@ -277,6 +319,121 @@ def test_another_kind_of_thing_is_no_fault_of_the_check(verdict: Callable[..., C
     assert found.got.startswith("the check cannot go on at `")
     assert found.hint
     assert found.where is not None
+
+
+MODEL = """
+from sqlalchemy.orm import *
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class User(Base):
+    __tablename__ = "users"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    email: Mapped[str]
+    active: Mapped[bool] = mapped_column(default="True")
+"""
+
+
+@pytest.fixture
+def user(service: ModuleType) -> Any:
+    """Give a model of the learner's, with a default that is no truth."""
+    (Path(str(service.__file__)).parent / "models.py").write_text(MODEL, encoding="utf-8")
+    return importlib.import_module("app.models").User
+
+
+def stored(*rows: Any) -> None:
+    """Store rows in a database of the check's own."""
+    engine = create_engine("sqlite://")
+    rows[0].metadata.create_all(engine)
+    with Session(engine) as session:
+        session.add_all(rows)
+        session.flush()
+
+
+async def read_after_rollback(row: Any) -> object:
+    """Read from a row after its session rolled back, as a check does that reads what is left of it."""
+    engine = create_async_engine("sqlite+aiosqlite://", poolclass=StaticPool)
+    try:
+        async with engine.begin() as connection:
+            await connection.run_sync(row.metadata.create_all)
+        async with AsyncSession(engine, expire_on_commit=False) as session:
+            session.add(row)
+            await session.commit()
+            row.email = "bob"
+            await session.flush()
+            await session.rollback()
+            return row.email
+    finally:
+        await engine.dispose()
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("check", "hint"),
+    [
+        (lambda user: stored(user(email="ada".lower, active=True)), "where are the brackets missing that call it?"),
+        (lambda user: stored(user(email="ada")), "takes True or False, and 'True' is neither"),
+        (lambda user: stored(user(email="ada", active=3)), "takes True or False, and 3 is neither"),
+        (lambda user: asyncio.run(read_after_rollback(user(email="a", active=True))), "a rollback does that"),
+    ],
+)
+def test_what_a_library_refuses_is_no_fault_of_the_check(
+    verdict: Callable[..., Criterion], user: Any, check: Callable[[Any], object], hint: str
+) -> None:
+    """It rises in the check's own statement, and what the learner's code made is behind it."""
+    found = verdict(lambda: check(user))
+    gc.collect()  # what SQLAlchemy could not await warns here, and in no later test
+    assert found.outcome is Outcome.WRONG
+    assert hint in found.hint
+    assert found.expected == "sqlalchemy can work with what your code made"
+    assert str(found.where) == "app/service.py:4  def first(items):"
+
+
+def test_a_value_that_a_library_refuses_has_its_line(verdict: Callable[..., Criterion], user: Any) -> None:
+    """The line is the one that holds the value; whatever the criterion speaks of, no other line is named."""
+    file = Path(str(sys.modules["app.service"].__file__))
+    file.write_text(file.read_text() + "ACTIVE = column(default='True')\n")
+    found = verdict(lambda: stored(user(email="ada")), names=("hand_on", "ACTIVE"), text="hand_on is stored")
+    assert str(found.where) == "app/service.py:26  ACTIVE = column(default='True')"
+    found = verdict(lambda: stored(user(email="a".lower, active=True)), names=("hand_on", "LIMIT"), text="LIMIT")
+    assert str(found.where) == "app/service.py:21  def hand_on(items):"
+
+
+def test_a_librarys_error_of_the_checks_own_is_no_mistake(verdict: Callable[..., Criterion]) -> None:
+    """What a line of the checks raises by itself, and nobody caught, is theirs."""
+
+    def check() -> None:
+        raise NoResultFound("no row")
+
+    assert verdict(check).outcome is Outcome.BROKE
+
+
+def test_a_piece_of_the_app_that_is_not_there_is_named(service: ModuleType) -> None:
+    """What the app keeps in its state has its name and the exercise that makes it, in place of the check's line."""
+    package = Package(Path(str(service.__file__)).parent)
+    package.used = True
+    for told, hint in (
+        ("exercise 3.8", "`app.state.sessions` is set in exercise 3.8: does the app still do it, each time it starts?"),
+        ("", "`app.state` holds no `sessions` at this moment"),
+    ):
+        judge = Judge(package, hole=Hole("service.py", NAMES), made_in={"sessions": told}.__getitem__)
+        with pytest.raises(AttributeError) as caught:
+            _ = State().sessions
+        found = judge.judge("id", "", 0.0, caught.value)
+        assert found.got == "the app has no `app.state.sessions`"
+        assert hint in found.hint
+
+
+def test_the_course_knows_what_sets_a_name_in_the_state() -> None:
+    """The exercise whose cell is the first to set it, or the chapter of a given cell."""
+    course = read_course(Path())
+    assert made_in(course, "session_factory") == "exercise 3.8"
+    assert made_in(course, "ready") == "exercise 1.3"
+    assert made_in(course, "nothing") == ""
 
 
 def test_what_a_check_does_wrong_before_it_comes_to_the_learners_code_is_its_own(service: ModuleType) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from workbook.slips import slips, unawaited
+from workbook.awaits import unawaited
+from workbook.slips import slips
 
 SLIPS = [
     ("email.strip().lower()", "the result of `email.strip().lower()` is thrown away"),
@@ -104,6 +105,12 @@ def test_a_definition_without_one_is_not(code: str) -> None:
         ("async def f():\n    return users.g(1)\n", 2, "put `await` before the call"),
         ("def f():\n    return g()\n", 2, "`g` is `async`, and `f` is a plain `def`, which cannot await it"),
         ("async def f(tasks):\n    tasks.add_task(g(1))\n", 2, "`add_task` calls `g` itself, later"),
+        (
+            "async def f():\n    return await g(1)[0]\n",
+            2,
+            "`[…]` binds before the `await`: brackets around `await g(…)`",
+        ),
+        ("async def f():\n    return await x.g(1).all()\n", 2, "`.all` binds before the `await`"),
         ("async def f():\n    await gather(g(), g())\n    x = g()\n", 3, "put `await` before the call"),
     ],
 )
@@ -126,9 +133,49 @@ def test_a_forgotten_await_is_looked_for_in_the_exercise_first() -> None:
     assert unawaited("g", "def (:") is None
 
 
+KNOWING = """
+from fastapi import HTTPException
+from app.auth.exceptions import InactiveUser, refuse
+
+
+class Settings:
+    secret_key: SecretStr
+    stage: str
+
+
+def work(self, user) -> {says}:
+    {line}
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "says", "said"),
+    [
+        ("return InactiveUser", "User", "`return` hands `InactiveUser` on as a value"),
+        ("return InactiveUser('no')", "User", "an error is raised"),
+        ("return HTTPException(404)", "dict[str, str]", "`return` hands `HTTPException` on as a value"),
+        ("return HTTPException(404)", "HTTPException", ""),
+        ("return refuse(user)", "User", ""),
+        ("raise InactiveUser", "User", ""),
+        ("return self.secret_key == ''", "bool", "`self.secret_key` is a SecretStr, which never equals a text"),
+        ("return 'x' != self.secret_key", "bool", "compare what its `get_secret_value()` gives"),
+        ("return self.secret_key.get_secret_value() == ''", "bool", ""),
+        ("return self.secret_key == user.key", "bool", ""),
+        ("return self.stage == 'x'", "bool", ""),
+    ],
+)
+def test_what_a_name_stands_for_is_read_from_the_file(line: str, says: str, said: str) -> None:
+    """Errors by where they are imported from, secrets by their annotation."""
+    code = KNOWING.format(line=line, says=says)
+    hints = [one.hint for one in slips(ast.parse(code).body[-1:], code)]
+    assert len(hints) == bool(said)
+    assert all(said in one for one in hints)
+
+
 def test_right_code_has_no_slips() -> None:
     """Nothing in the finished backend is taken for a slip."""
     files = sorted(Path("solutions/app").rglob("*.py"))
     assert len(files) > 20
-    seen = [(str(file), one) for file in files for one in slips(ast.parse(file.read_text(encoding="utf-8")).body)]
+    texts = {str(file): file.read_text(encoding="utf-8") for file in files}
+    seen = [(file, one) for file, text in texts.items() for one in slips(ast.parse(text).body, text)]
     assert seen == []

@@ -84,3 +84,37 @@ def token(**claims: object) -> str:
 def test_what_differs_each_time_is_shortened(text: str, short: str) -> None:
     """Tokens, keys, hashes and addresses are cut to what tells them apart for a person."""
     assert wording.shortened(text) == short
+
+
+@pytest.mark.parametrize(
+    ("got", "expected", "shown"),
+    [
+        ("a", "b", ('"a"', '"b"')),
+        ([1, 2], [1, 3], ("[1, 2]", "[1, 3]")),
+        (None, "x" * 100, ("None", '"xxxx…" (100 characters, 100 bytes)')),
+        (
+            '{"detail": ' + "x" * 80 + "1 and more" + "y" * 80,
+            '{"detail": ' + "x" * 80 + "2 and more" + "y" * 80,
+            (
+                '"…xxxxxxxxxxxxxxxxxxxx1 and moreyyyyyyyyyy…" (from character 72 of 181)',
+                '"…xxxxxxxxxxxxxxxxxxxx2 and moreyyyyyyyyyy…" (from character 72 of 181)',
+            ),
+        ),
+        (
+            "$2b$04$" + "abcdefghijklmnopqrstuv" * 2 + "1",
+            "$2b$04$" + "abcdefghijklmnopqrstuv" * 2 + "2",
+            ('"$2b$04$…"', '"$2b$04$…" (another one)'),
+        ),
+    ],
+)
+def test_two_values_show_where_they_differ(got: object, expected: object, shown: tuple[str, str]) -> None:
+    """Long values are cut around the first difference; of hashes and tokens it is said that they are two."""
+    found = tuple(wording.shortened(one) for one in wording.shown_apart(got, expected))
+    assert found == shown
+
+
+def test_long_lists_show_where_they_differ() -> None:
+    """A difference behind the cut is shown on both sides."""
+    first, second = wording.shown_apart([*range(100), "ada"], [*range(100), "bob"])
+    assert "ada" in first
+    assert "bob" in second
