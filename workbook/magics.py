@@ -141,12 +141,14 @@ class Workbook(Magics):
         reports = self._checked(chosen)
         for one in reports:
             record(self.course, self.workspace, one, "%check")
+        unwritten = f"note: the newest cell was not written: app/{self.unwritten} was checked as it was before"
         if len(reports) == 1:
+            reports[0].notice = unwritten if self.unwritten else reports[0].notice
             show(report.text(reports[0]), report.as_html(reports[0]))
         else:
+            notices = [unwritten] if self.unwritten else [one.notice for one in reports if one.notice]
+            print(*notices, sep="\n", end="\n" if notices else "")
             show(progress.table_text(reports), progress.table_html(reports))
-        if self.unwritten:
-            print(f"note: the newest cell was not written: app/{self.unwritten} was checked as it was before")
         failed = [one for one in reports if not one.passed]
         if failed:
             names = ", ".join(one.exercise for one in failed)

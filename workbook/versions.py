@@ -77,7 +77,7 @@ def shown(version: Version) -> str:
 
 def _until(version: Version) -> str:
     if version.cause.startswith(NOT_WRITTEN):
-        return f"a cell of {_local(version.time)} that could not be written"
+        return f"a cell of {_local(version.time)} that was not written"
     return f"until {_local(version.time)}"
 
 
