@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from workbook.assemble import describe
+from workbook.broken import require_python
 from workbook.chapter import Exercise
 from workbook.course import Course, UnknownExercise
 from workbook.origins import FRONTIER, WHOLE, Origins, key_of
@@ -63,11 +64,13 @@ def run(course: Course, workspace: Workspace, worker: Worker, target: str, say: 
 
     Raises:
         UnknownExercise: there is no such chapter or exercise, or none is named.
+        CellError: a module of the course's is no Python; nothing is changed.
         WorkspaceError: a file cannot be written.
     """
     say("reading your package", 0, 0)
     before, end = _goal(course, target)
     mine = Snapshot.read(workspace.app_dir)
+    require_python(workspace, {path: text for path, text in mine.files.items() if path in timeline(course).by_path})
     plan, patch = plan_for(course, workspace, worker, mine, before, end, say)
     changes = plan.changes()
     if changes:

@@ -19,6 +19,7 @@ from IPython.display import display
 from workbook import progress, report, versions, writing
 from workbook.assemble import parse_header
 from workbook.bindings import Bindings
+from workbook.broken import remedy
 from workbook.cells import plain_code
 from workbook.course import Course, read_course
 from workbook.errors import WorkbookError
@@ -128,10 +129,20 @@ class Workbook(Magics):
         try:
             app = self.imported.app()
         except CannotImport as error:
-            raise Told(str(error)) from None
+            raise Told(self._mended(error)) from None
         if changed:
             self.bindings.renew()
         return app
+
+    def _mended(self, error: CannotImport) -> str:
+        """Return an error; where a module is no Python, with the kept version that brings it back."""
+        cause = error.__cause__
+        if isinstance(cause, SyntaxError) and cause.filename:
+            file, app_dir = Path(cause.filename).resolve(), self.workspace.app_dir.resolve()
+            if file.is_relative_to(app_dir):
+                hint = remedy(self.workspace, file.relative_to(app_dir).as_posix())
+                return f"{str(error).partition(chr(10) * 2)[0]}\n\nhint: {hint}"
+        return str(error)
 
     @line_magic
     def check(self, line: str) -> None:

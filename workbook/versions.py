@@ -5,9 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from workbook.assemble import CellError, parse_header
-from workbook.history import Version
+from workbook.history import NOT_WRITTEN, Version
 from workbook.workspace import Workspace, WorkspaceError
-from workbook.writing import NOT_WRITTEN
 
 SHOWN = 20
 HELP = "`%history 15` shows what version 15 held, `%undo 15` brings it back"

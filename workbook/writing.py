@@ -8,17 +8,18 @@ from dataclasses import dataclass, field
 
 from workbook.aside import ASIDE, set_aside
 from workbook.assemble import check_syntax, clean, describe, merge
+from workbook.broken import require_python
 from workbook.course import Course
 from workbook.desk import Desk
 from workbook.errors import WorkbookError
 from workbook.header import Header
+from workbook.history import NOT_WRITTEN
 from workbook.origins import Origins
 from workbook.outline import parts
 from workbook.reduction import reduced
 from workbook.timeline import Step, Timeline, labels, timeline
 
 FILLED = "#filled "  # and an exercise: what catching up wrote there
-NOT_WRITTEN = "not written"
 LEFT_OUT = f"{NOT_WRITTEN} (left as a later cell wrote it)"
 SHOWN = 8  # names in one line
 
@@ -153,6 +154,7 @@ class Writing:
             self.done.left, self.done.is_stub = [], False
             return self.code, set(self.parts), True
         module = existing or ""
+        require_python(self.workspace, {self.header.path: module})
         if self.done.is_stub:
             return module, set(), False
         cell = reduced(self.code, module, kept) if module else self.code

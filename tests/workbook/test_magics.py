@@ -161,6 +161,7 @@ def test_a_file_that_was_broken_in_the_editor_is_told(opened: Notebook, root: Pa
             assert said in shown
             assert f"your code: app/main.py:{broken.count(chr(10))}" in shown
             assert len(shown.splitlines()) < 6
+            assert (" of this file back" in shown) == (said == "SyntaxError")
     path.write_text(text, encoding="utf-8")
     assert '"status": "ok"' in opened('await client.get("/health")')
 
