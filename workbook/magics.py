@@ -17,7 +17,7 @@ from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
 from IPython.display import display
 
 from workbook import progress, report, versions, writing
-from workbook.assemble import parse_header
+from workbook.assemble import clean, parse_header
 from workbook.bindings import Bindings
 from workbook.broken import remedy
 from workbook.cells import plain_code
@@ -41,6 +41,7 @@ from workbook.outcome import Outcome
 from workbook.panel import Panel
 from workbook.server import LiveServer
 from workbook.standing import Standing, record, standing
+from workbook.timeline import timeline
 from workbook.verdict import CheckReport
 from workbook.worker import Worker
 from workbook.workspace import Workspace
@@ -64,6 +65,7 @@ class Workbook(Magics):
         self.live = LiveServer()
         self.imported = Imported(workspace.app_dir)
         self.bindings = Bindings(shell.user_ns)
+        self._notebook = shell
         self.advice = Advice(lambda: self.course, shell)
         self.current = ""  # the exercise whose cell was run last
         self.unwritten = ""  # the module that the newest cell could not be written to
@@ -93,7 +95,7 @@ class Workbook(Magics):
         if near:
             print(f"note: the course has app/{near}; if you meant that, `%undo` takes this file back")
         self.imported.forget()
-        self._prove_import(header)
+        self._prove_import(header, self._chapter_of(header, cell))
         self.bindings.renew()
 
     def _say_lost(self, before: Standing, header: Header | None = None) -> None:
@@ -103,7 +105,12 @@ class Workbook(Magics):
         if lost:
             print(f"note: {', '.join(lost)} had passed with what this took away: `%check {' '.join(lost)}` tells")
 
-    def _prove_import(self, header: Header) -> None:
+    def _chapter_of(self, header: Header, cell: str) -> int | None:
+        """Return the number of the chapter that a cell is from; None for one of the learner's own."""
+        step = timeline(self.course).find(header, clean(cell))
+        return step.chapter if step else None
+
+    def _prove_import(self, header: Header, chapter: int | None) -> None:
         """Import the module in the worker first, so that its code can neither stop nor end this kernel."""
         path = header.path
         module = path.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
@@ -112,8 +119,8 @@ class Workbook(Magics):
             lines = [f"app/{path} is written, but it cannot be imported: {found.got}"]
             lines += [f"your code: {found.where}"] if found.where else []
             missing = re.search(r"(?:No module named|cannot import name '\w+' from) '(app[\w.]*)'", found.got)
-            hint = self.advice.on_import(missing[1], found.got) if missing else ""
-            hint = hint or self.advice.on_name_in(path, found.got, header.exercise) or found.hint
+            hint = self.advice.on_import(missing[1], found.got, chapter) if missing else ""
+            hint = hint or self.advice.on_name_in(path, found.got, header.exercise, chapter) or found.hint
             raise Told("\n".join([*lines, "", f"hint: {hint}"] if hint else lines))
 
     def newest(self) -> Any:
@@ -152,6 +159,8 @@ class Workbook(Magics):
         reports = self._checked(chosen)
         for one in reports:
             record(self.course, self.workspace, one, "%check")
+            if one.outcome is Outcome.NOT_ATTEMPTED:
+                self._say_gap(one)
         unwritten = f"note: the newest cell was not written: app/{self.unwritten} was checked as it was before"
         if len(reports) == 1:
             reports[0].notice = unwritten if self.unwritten else reports[0].notice
@@ -165,6 +174,12 @@ class Workbook(Magics):
             names = ", ".join(one.exercise for one in failed)
             why = "the panel above says why" if len(reports) == 1 else f"`%check {failed[0].exercise}` says why"
             raise Told(f"not passed: {names} ({why})")
+
+    def _say_gap(self, found: CheckReport) -> None:
+        """Let a check say first that files are missing which earlier chapters make."""
+        missing = gap(self.course, self.workspace, self.course.chapter(self.course.exercises[found.exercise].chapter))
+        if missing:
+            found.hint, found.second = missing, ""
 
     def _here(self) -> str:
         """Return the exercise that a bare command means: of the newest cell, or else the next."""
@@ -206,13 +221,13 @@ class Workbook(Magics):
 
     @line_magic
     def catchup(self, line: str) -> None:
-        """Fill in what is missing or failing before a chapter: `%catchup 3`. What passes stays yours."""
+        """Fill in what is missing or failing before a chapter, `%catchup 3`; bare, before this notebook's."""
         from workbook import catchup
 
         before = standing(self.course, self.workspace)
         try:
             with Shown() as say:
-                done = catchup.run(self.course, self.workspace, self.worker, line.strip(), say)
+                done = catchup.run(self.course, self.workspace, self.worker, line.strip() or self._chapter(), say)
         except WorkbookError as error:
             raise Told(str(error)) from None
         self.unwritten = ""
@@ -220,6 +235,11 @@ class Workbook(Magics):
         self.bindings.renew()
         print(done)
         self._say_lost(before)
+
+    def _chapter(self) -> str:
+        """Return the number of the notebook's chapter; "" where nothing tells which it is."""
+        here = chapter_of(self.course, self._notebook)
+        return str(here.number) if here else ""
 
     @line_magic
     def progress(self, line: str) -> None:

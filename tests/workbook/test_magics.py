@@ -11,6 +11,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from tests.workbook.test_target import CHECKS, SECOND
+
 Run = Callable[[str], str]
 STUB = '%%app main.py --merge --exercise 0.1\n@app.get("/health")\nasync def health() -> dict[str, str]:\n    {body}\n'
 APP = "%%app main.py\nfrom fastapi import FastAPI\n\napp = FastAPI()\n"
@@ -177,6 +179,19 @@ def test_catchup_and_serve(opened: Notebook) -> None:
     assert "404" in opened(f"import httpx\nhttpx.get('http://127.0.0.1:{port}/none').status_code")
     assert "stopped" in opened("%serve stop")
     assert "no server runs" in opened("%serve stop")
+
+
+def test_a_latecomer_is_told_to_catch_up(opened: Notebook, root: Path) -> None:
+    """A check in a package without the earlier chapters' files names `%catchup 1`; bare, it is this notebook's."""
+    (root / "solutions/01_second.md").write_text(SECOND, encoding="utf-8")
+    check = CHECKS.format(id="1.2", name="loud", call='load("words").loud("a")', value="'A!'")
+    (root / "tests/chapters/test_01_second.py").write_text(check, encoding="utf-8")
+    said = opened("%check 1.2")
+    assert "1.2 Loud: not attempted" in said
+    assert "hint: This chapter builds on what chapter 0 made, and that is not there: run `%catchup 1` first." in said
+    opened("import os\nos.environ['JPY_SESSION_NAME'] = 'notebooks/01_second.ipynb'")
+    assert "caught up to 1\n  filled in:  0.1, 0.2" in opened("%catchup")
+    assert "run `%catchup 1` first" not in opened("%check 1.2")
 
 
 def test_errors_say_what_to_run(opened: Notebook) -> None:
