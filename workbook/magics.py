@@ -103,7 +103,9 @@ class Workbook(Magics):
         now = standing(self.course, self.workspace, header.path if header else None)
         lost = [id for id in before.lost(now) if header is None or id != header.exercise]
         if lost:
-            print(f"note: {', '.join(lost)} had passed with what this took away: `%check {' '.join(lost)}` tells")
+            print(
+                f"note: {', '.join(lost)} had passed before this change: `%check {' '.join(lost)}` tells what is so now"
+            )
 
     def _chapter_of(self, header: Header, cell: str) -> int | None:
         """Return the number of the chapter that a cell is from; None for one of the learner's own."""

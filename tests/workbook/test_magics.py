@@ -213,12 +213,12 @@ def test_a_bare_check_means_the_exercise_at_hand(opened: Notebook) -> None:
     opened(sum_cell)
     assert opened("%check").startswith("0.2 A sum: passed")
     assert "line 4 of the cell" in opened(sum_cell + "x = (\n")
-    assert "the newest cell was not written" in opened("%check")
+    assert opened("%check").startswith("note: the newest cell was not written: app/numbers.py was checked")
     kept = opened("%history")
     assert "not written: %%app numbers.py (0.2)" in kept
     said = opened("%undo")
     assert "took back: %%app numbers.py (0.2)" in said
-    assert "note: 0.2 had passed with what this took away" in said
+    assert "note: 0.2 had passed before this change" in said
     assert "0 of 5 points" in opened("%progress")
     assert "done again: %%app numbers.py (0.2)" in opened("%redo")
     assert "3 of 5 points" in opened("%progress")
