@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from workbook.assemble import describe
+from workbook.broken import require_python
 from workbook.chapter import Exercise
 from workbook.course import Course, UnknownExercise
 from workbook.origins import FRONTIER, WHOLE, Origins, key_of
@@ -17,7 +18,7 @@ from workbook.score import FILLED_IN
 from workbook.settling import Say, Settling, silent
 from workbook.snapshot import Snapshot
 from workbook.standing import PASSED, fingerprints, standing
-from workbook.timeline import timeline
+from workbook.timeline import Parts, Step, Timeline, timeline
 from workbook.worker import Worker
 from workbook.workspace import Workspace
 from workbook.writing import FILLED
@@ -34,7 +35,8 @@ class Plan:
         mine: the package as it was.
         made: the package as it is to be.
         kept: exercises that stay as the learner has them.
-        filled: exercises whose definitions are now the solution's.
+        filled: exercises whose definitions are now the solution's; after the target only where nothing else helped.
+        earlier: exercises that were filled in before, and stay so.
         failing: exercises that fail all the same.
     """
 
@@ -42,6 +44,7 @@ class Plan:
     made: Snapshot
     kept: list[str] = field(default_factory=list)
     filled: list[str] = field(default_factory=list)
+    earlier: list[str] = field(default_factory=list)
     failing: list[str] = field(default_factory=list)
 
     def changes(self) -> dict[str, bytes | None]:
@@ -61,11 +64,13 @@ def run(course: Course, workspace: Workspace, worker: Worker, target: str, say: 
 
     Raises:
         UnknownExercise: there is no such chapter or exercise, or none is named.
+        CellError: a module of the course's is no Python; nothing is changed.
         WorkspaceError: a file cannot be written.
     """
     say("reading your package", 0, 0)
     before, end = _goal(course, target)
     mine = Snapshot.read(workspace.app_dir)
+    require_python(workspace, {path: text for path, text in mine.files.items() if path in timeline(course).by_path})
     plan, patch = plan_for(course, workspace, worker, mine, before, end, say)
     changes = plan.changes()
     if changes:
@@ -87,6 +92,8 @@ def _said(target: str, plan: Plan, changes: dict[str, bytes | None]) -> Iterator
     yield f"caught up to {target}"
     if plan.kept:
         yield f"  kept yours: {', '.join(plan.kept)}"
+    if plan.earlier:
+        yield f"  filled in before: {len(plan.earlier)}"
     if plan.filled:
         yield f"  filled in:  {', '.join(plan.filled)}"
     for path in changes:
@@ -122,9 +129,29 @@ def plan_for(
     patch = Patch(steps, mine, end, origins)
     with Settling(course, workspace, worker, say) as settling:
         failing = settling.run(patch, [one.id for one in before])
+    made = patch.made()
     filled = [one.id for one in before if one.id in patch.filled | patch.blank]
-    kept = [one.id for one in before if one.id not in filled]
-    return Plan(mine, patch.made(), kept, filled, failing), patch
+    states = standing(course, workspace).states
+    earlier = [one.id for one in before if one.id not in filled and states[one.id] == FILLED_IN]
+    kept = [one.id for one in before if one.id not in {*filled, *earlier}]
+    return Plan(mine, made, kept, filled + _beyond(steps, patch, made), earlier, failing), patch
+
+
+def _beyond(steps: Timeline, patch: Patch, made: Snapshot) -> list[str]:
+    """Return the exercises past the end whose solutions came into the package all the same."""
+    now = {path: parts(text) for path, text in made.files.items() if text != patch.mine.files.get(path)}
+    old = {path: [patch.parts.get(path, {}), parts(patch.lower.get(path, ""))] for path in now}
+    return [
+        str(step.header.exercise)
+        for step in steps.steps[patch.end :]
+        if step.header.exercise and step.path in now and _came(step, old[step.path], now[step.path])
+    ]
+
+
+def _came(step: Step, old: list[Parts], now: Parts) -> bool:
+    """Say whether anything that a step asks for is as its solution has it, and comes neither from here nor before."""
+    names = [name for name in step.hole if name in now and now[name] == step.parts.get(name)]
+    return any(all(there.get(name) != now[name] for there in old) for name in names)
 
 
 def _values(workspace: Workspace, plan: Plan, patch: Patch) -> dict[str, str | None]:
@@ -145,7 +172,8 @@ def _values(workspace: Workspace, plan: Plan, patch: Patch) -> dict[str, str | N
 
 def _origins(patch: Patch, path: str, text: str) -> dict[str, str]:
     """Return the origin of each definition of a module that was filled in."""
-    owners, before = patch.owners[path], patch.origins.get(path)
+    owners = patch.timeline.owners(path, patch.reach) if path in patch.whole else patch.owners[path]
+    before = patch.origins.get(path)
     found: dict[str, str] = {}
     for name, tree in parts(text).items():
         step = owners.get(name)
@@ -155,16 +183,18 @@ def _origins(patch: Patch, path: str, text: str) -> dict[str, str]:
             found[name] = before.mark(name)
         elif step is not None:
             found[name] = step.mark
-    wholes = [one for one in patch.timeline.by_path[path] if not one.header.merge and one.position < patch.reach]
+    wholes = [one for one in patch.timeline.by_path[path] if not one.header.merge]
+    wholes = [one for one in wholes if one.position < patch.end or one in owners.values()]
     return found | ({WHOLE: wholes[-1].mark} if wholes else {})
 
 
 def _record(course: Course, workspace: Workspace, before: list[Exercise], plan: Plan, patch: Patch) -> None:
     """Record what passes as passed, and what is not the learner's as filled in: it is no attempt and earns nothing."""
     states = standing(course, workspace).states
-    marks = fingerprints(course, workspace, [one.id for one in before])
     filled, values = set(plan.filled), dict[str, str | None]()
-    for one in before:
+    beyond = [course.exercises[id] for id in plan.filled if course.exercises[id] not in before]
+    marks = fingerprints(course, workspace, [one.id for one in [*before, *beyond]])
+    for one in [*before, *beyond]:
         if one.id in filled:
             values[f"{FILLED}{one.id}"] = marks[one.id]
             workspace.record(one.id, FILLED_IN, 0, one.points, CAUSE)

@@ -192,7 +192,7 @@ def _tell_lost(here: Context, restore: Callable[[], str]) -> None:
     print(restore())
     lost = before.lost(standing(here.course, here.workspace))
     if lost:
-        print(f"note: {', '.join(lost)} had passed with what this took away: check again")
+        print(f"note: {', '.join(lost)} had passed before this change: check again")
 
 
 @app.command()

@@ -24,6 +24,9 @@ class Desk(Memory, Protocol):
     def keep_draft(self, path: str, code: str, cause: str) -> int:
         """Keep a cell that could not be written."""
 
+    def newest_readable(self, path: str) -> int:
+        """Return the number of a file's newest kept version that is Python; 0 where there is none."""
+
     def update(
         self, path: str, change: Callable[[str | None], str], cause: str, values: Values | None = None
     ) -> object:
@@ -48,6 +51,11 @@ class Draft:
     def keep_draft(self, path: str, code: str, cause: str) -> int:
         """Keep nothing: the cell stays in its notebook."""
         del path, code, cause
+        return 0
+
+    def newest_readable(self, path: str) -> int:
+        """Return 0: no versions are kept."""
+        del path
         return 0
 
     def update(

@@ -50,7 +50,8 @@ class Version(NamedTuple):
     content: bytes | None
 
 
-CHANGE, UNDO, DRAFT, REDO = range(4)  # what a row of `changes` is, in its column `is_undo`
+CHANGE, UNDO, DRAFT, REDO, EDIT = range(5)  # what a row of `changes` is, in its column `is_undo`
+NOT_WRITTEN = "not written"  # what a draft's cause begins with
 
 
 class Taken(NamedTuple):
@@ -95,7 +96,7 @@ def begin(
         files: What is there now, and what will be.
         cause: What makes the change.
         undone: The versions that it takes back; empty for a change of its own.
-        kind: CHANGE, UNDO, DRAFT (a cell that was not written) or REDO.
+        kind: CHANGE, UNDO, DRAFT (a cell that was not written), REDO or EDIT (a file that was found changed).
     """
     time = now()
     row = connection.execute("INSERT INTO changes (time, cause, is_undo) VALUES (?, ?, ?)", (time, cause, kind))
@@ -166,6 +167,16 @@ def newest_undo(connection: sqlite3.Connection) -> Taken | None:
     ).fetchall()
     taken = connection.execute("SELECT version FROM undos WHERE change = ?", (found[0],)).fetchall()
     return Taken(found[0], found[1], dict(rows), [row[0] for row in taken])
+
+
+def last_written(connection: sqlite3.Connection, path: str) -> bytes | None:
+    """Return what was last written to a file; None where nothing was, or it was deleted."""
+    row = connection.execute(
+        "SELECT content FROM versions JOIN changes ON changes.id = change LEFT JOIN blobs ON hash = after "
+        "WHERE path = ? AND is_undo <> ? ORDER BY versions.id DESC LIMIT 1",
+        (path, DRAFT),
+    ).fetchone()
+    return row[0] if row else None
 
 
 def changes_of(connection: sqlite3.Connection, versions: list[int]) -> list[int]:

@@ -153,8 +153,8 @@ class Advice:
         except Exception:  # advice must never hide the error
             return ""
 
-    def on_import(self, module: str, message: str) -> str:
-        """Return what brings a missing module of the package, or a name in it."""
+    def on_import(self, module: str, message: str, chapter: int | None = None) -> str:
+        """Return what brings a missing module of the package, or a name in it; `chapter` is that of the cell."""
         if module.split(".")[0] != "app":
             return ""
         named = re.search(r"cannot import name '(\w+)'", message)
@@ -164,9 +164,9 @@ class Advice:
         writes = writes or next((found for key, found in steps.items() if key.startswith(f"{path}/")), [])
         name = named[1] if named else ""
         step = next((one for one in writes if name in one.parts or not name), None)
-        return "" if step is None else self._run(step.chapter, f"`{name or module}`")
+        return "" if step is None else self._run(step.chapter, f"`{name or module}`", chapter)
 
-    def on_name_in(self, path: str, message: str, exercise: str | None) -> str:
+    def on_name_in(self, path: str, message: str, exercise: str | None, chapter: int | None = None) -> str:
         """Return what brings a name that a module lacks, where another cell of the course gives it there."""
         missing = re.search(r"name '(\w+)' is not defined", message)
         if missing is None:
@@ -174,14 +174,15 @@ class Advice:
         steps = timeline(self._course()).by_path.get(path, ())
         others = (one for one in steps if exercise is None or one.header.exercise != exercise)
         step = next((one for one in others if missing[1] in bound(one.given)), None)
-        return "" if step is None else self._run(step.chapter, f"`{missing[1]}`")
+        return "" if step is None else self._run(step.chapter, f"`{missing[1]}`", chapter)
 
-    def _run(self, number: int, what: str) -> str:
-        """Return what to run for something that a chapter makes."""
+    def _run(self, number: int, what: str, own: int | None = None) -> str:
+        """Return what to run for something that a chapter makes; `own` is the chapter of the cell that misses it."""
         here = chapter_of(self._course(), self._shell)
-        if here is not None and number == here.number:
+        stands = own if own is not None else here.number if here else None
+        if number == stands:
             return f"a cell above writes {what}: run it (Run > Run All Above Selected Cell)"
-        later = here.number if here is not None and here.number > number else number + 1
+        later = stands if stands is not None and stands > number else number + 1
         last = max(chapter.number for chapter in self._course().chapters)
         target = "all" if later > last else str(later)
         return f"{what} comes from chapter {number}: do that chapter first, or run `%catchup {target}`"

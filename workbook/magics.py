@@ -17,8 +17,9 @@ from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
 from IPython.display import display
 
 from workbook import progress, report, versions, writing
-from workbook.assemble import parse_header
+from workbook.assemble import clean, parse_header
 from workbook.bindings import Bindings
+from workbook.broken import remedy
 from workbook.cells import plain_code
 from workbook.course import Course, read_course
 from workbook.errors import WorkbookError
@@ -40,6 +41,7 @@ from workbook.outcome import Outcome
 from workbook.panel import Panel
 from workbook.server import LiveServer
 from workbook.standing import Standing, record, standing
+from workbook.timeline import timeline
 from workbook.verdict import CheckReport
 from workbook.worker import Worker
 from workbook.workspace import Workspace
@@ -63,6 +65,7 @@ class Workbook(Magics):
         self.live = LiveServer()
         self.imported = Imported(workspace.app_dir)
         self.bindings = Bindings(shell.user_ns)
+        self._notebook = shell
         self.advice = Advice(lambda: self.course, shell)
         self.current = ""  # the exercise whose cell was run last
         self.unwritten = ""  # the module that the newest cell could not be written to
@@ -92,7 +95,7 @@ class Workbook(Magics):
         if near:
             print(f"note: the course has app/{near}; if you meant that, `%undo` takes this file back")
         self.imported.forget()
-        self._prove_import(header)
+        self._prove_import(header, self._chapter_of(header, cell))
         self.bindings.renew()
 
     def _say_lost(self, before: Standing, header: Header | None = None) -> None:
@@ -100,9 +103,16 @@ class Workbook(Magics):
         now = standing(self.course, self.workspace, header.path if header else None)
         lost = [id for id in before.lost(now) if header is None or id != header.exercise]
         if lost:
-            print(f"note: {', '.join(lost)} had passed with what this took away: `%check {' '.join(lost)}` tells")
+            print(
+                f"note: {', '.join(lost)} had passed before this change: `%check {' '.join(lost)}` tells what is so now"
+            )
 
-    def _prove_import(self, header: Header) -> None:
+    def _chapter_of(self, header: Header, cell: str) -> int | None:
+        """Return the number of the chapter that a cell is from; None for one of the learner's own."""
+        step = timeline(self.course).find(header, clean(cell))
+        return step.chapter if step else None
+
+    def _prove_import(self, header: Header, chapter: int | None) -> None:
         """Import the module in the worker first, so that its code can neither stop nor end this kernel."""
         path = header.path
         module = path.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
@@ -111,8 +121,8 @@ class Workbook(Magics):
             lines = [f"app/{path} is written, but it cannot be imported: {found.got}"]
             lines += [f"your code: {found.where}"] if found.where else []
             missing = re.search(r"(?:No module named|cannot import name '\w+' from) '(app[\w.]*)'", found.got)
-            hint = self.advice.on_import(missing[1], found.got) if missing else ""
-            hint = hint or self.advice.on_name_in(path, found.got, header.exercise) or found.hint
+            hint = self.advice.on_import(missing[1], found.got, chapter) if missing else ""
+            hint = hint or self.advice.on_name_in(path, found.got, header.exercise, chapter) or found.hint
             raise Told("\n".join([*lines, "", f"hint: {hint}"] if hint else lines))
 
     def newest(self) -> Any:
@@ -128,10 +138,20 @@ class Workbook(Magics):
         try:
             app = self.imported.app()
         except CannotImport as error:
-            raise Told(str(error)) from None
+            raise Told(self._mended(error)) from None
         if changed:
             self.bindings.renew()
         return app
+
+    def _mended(self, error: CannotImport) -> str:
+        """Return an error; where a module is no Python, with the kept version that brings it back."""
+        cause = error.__cause__
+        if isinstance(cause, SyntaxError) and cause.filename:
+            file, app_dir = Path(cause.filename).resolve(), self.workspace.app_dir.resolve()
+            if file.is_relative_to(app_dir):
+                hint = remedy(self.workspace, file.relative_to(app_dir).as_posix())
+                return f"{str(error).partition(chr(10) * 2)[0]}\n\nhint: {hint}"
+        return str(error)
 
     @line_magic
     def check(self, line: str) -> None:
@@ -141,17 +161,27 @@ class Workbook(Magics):
         reports = self._checked(chosen)
         for one in reports:
             record(self.course, self.workspace, one, "%check")
+            if one.outcome is Outcome.NOT_ATTEMPTED:
+                self._say_gap(one)
+        unwritten = f"note: the newest cell was not written: app/{self.unwritten} was checked as it was before"
         if len(reports) == 1:
+            reports[0].notice = unwritten if self.unwritten else reports[0].notice
             show(report.text(reports[0]), report.as_html(reports[0]))
         else:
+            notices = [unwritten] if self.unwritten else [one.notice for one in reports if one.notice]
+            print(*notices, sep="\n", end="\n" if notices else "")
             show(progress.table_text(reports), progress.table_html(reports))
-        if self.unwritten:
-            print(f"note: the newest cell was not written: app/{self.unwritten} was checked as it was before")
         failed = [one for one in reports if not one.passed]
         if failed:
             names = ", ".join(one.exercise for one in failed)
             why = "the panel above says why" if len(reports) == 1 else f"`%check {failed[0].exercise}` says why"
             raise Told(f"not passed: {names} ({why})")
+
+    def _say_gap(self, found: CheckReport) -> None:
+        """Let a check say first that files are missing which earlier chapters make."""
+        missing = gap(self.course, self.workspace, self.course.chapter(self.course.exercises[found.exercise].chapter))
+        if missing:
+            found.hint, found.second = missing, ""
 
     def _here(self) -> str:
         """Return the exercise that a bare command means: of the newest cell, or else the next."""
@@ -193,13 +223,13 @@ class Workbook(Magics):
 
     @line_magic
     def catchup(self, line: str) -> None:
-        """Fill in what is missing or failing before a chapter: `%catchup 3`. What passes stays yours."""
+        """Fill in what is missing or failing before a chapter, `%catchup 3`; bare, before this notebook's."""
         from workbook import catchup
 
         before = standing(self.course, self.workspace)
         try:
             with Shown() as say:
-                done = catchup.run(self.course, self.workspace, self.worker, line.strip(), say)
+                done = catchup.run(self.course, self.workspace, self.worker, line.strip() or self._chapter(), say)
         except WorkbookError as error:
             raise Told(str(error)) from None
         self.unwritten = ""
@@ -207,6 +237,11 @@ class Workbook(Magics):
         self.bindings.renew()
         print(done)
         self._say_lost(before)
+
+    def _chapter(self) -> str:
+        """Return the number of the notebook's chapter; "" where nothing tells which it is."""
+        here = chapter_of(self.course, self._notebook)
+        return str(here.number) if here else ""
 
     @line_magic
     def progress(self, line: str) -> None:

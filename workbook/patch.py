@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from workbook.aim import NO_STUBS, NONE, Aim
 from workbook.assemble import CellError, merge
 from workbook.names import Function
 from workbook.origins import Origins
@@ -34,6 +35,7 @@ class Patch:
         origins: by path, what is remembered of who wrote what.
         filled: exercises whose definitions are the course's.
         whole: modules that are taken from the course as they are.
+        onward: whether what cells past the end give, and the package lacks, is put in too.
     """
 
     timeline: Timeline
@@ -42,13 +44,21 @@ class Patch:
     origins: Mapping[str, Origins]
     filled: set[str] = field(default_factory=set)
     whole: set[str] = field(default_factory=set)
+    onward: bool = False
 
     def __post_init__(self) -> None:
         self.parts = {path: self.origins[path].parts for path in self.mine.files}
         self.reach = max(self.end, 1 + max((step.position for step in self._evidence()), default=-1))
-        self.goal = self.timeline.states[self.reach]
+        self.full = self.timeline.states[self.reach]
         self.lower = self.timeline.states[self.end]
-        self.owners = {path: self.timeline.owners(path, self.reach) for path in self.goal}
+        self.aim = Aim(self.timeline, self.end, self.reach)
+        self._aim()
+
+    def _aim(self) -> None:
+        """Work out what the package is held against, and what of it is the learner's own or missing."""
+        found = {path: self.aim.module(path, self.origins.get(path)) for path in self.full}
+        self.goal = {path: text for path, (text, _) in found.items()}
+        self.owners = {path: owners for path, (_, owners) in found.items()}
         self.own = {id for id in self._exercises() if self._is_own(id)}
         self.blank = {id for id in self._exercises() if id not in self.own and self._is_blank(id)}
 
@@ -120,10 +130,12 @@ class Patch:
         mine = self.parts[path].get(name)
         if id is not None and step.position < self.end:
             return id in self.own - self.filled
+        if id is not None or (mine is None and step.position >= self.end and not self.onward):
+            return True  # nobody asked for what is past the end
         if name == DOCSTRING:
             return mine is None or not self._is_courses(path, name)
         if mine is None:
-            return id is not None
+            return False
         return not self._is_courses(path, name) and self.origins[path].position(name) >= step.position
 
     def made(self) -> Snapshot:
@@ -149,10 +161,13 @@ class Patch:
             for other, word in self._spoken_of(path, self.owners[path][name].parts[name]):
                 names = kept.get(other, set())
                 needed = {one for one in names if one == word or one.startswith(f"{word}.")}
-                lacking = {one for one in needed if one not in self.parts.get(other, {})}
+                lacking = {one for one in needed if one not in self.parts.get(other, {}) and self._may_come(other, one)}
                 if word in lacking:
                     names -= lacking
                     todo += [(other, one) for one in lacking]
+
+    def _may_come(self, path: str, name: str) -> bool:
+        return self.onward or self.owners[path][name].position < self.end
 
     def _taken(self, path: str, kept: set[str]) -> list[str]:
         """Return the definitions of the goal that come into a module, or are replaced there."""
@@ -175,7 +190,7 @@ class Patch:
         """Return a module as it is to be."""
         mine = self.mine.files.get(path)
         if mine is None or path in self.whole or not self._is_python(mine):
-            return self.lower[path] if mine is None else text
+            return self.lower[path] if mine is None else self.full[path]
         if not kept and all(self._is_courses(path, name) for name in self.parts[path]):
             return mine if self._is_same(path, mine, text) else text
         # what is the solution's already keeps its own layout and comments
@@ -245,6 +260,24 @@ class Patch:
                     return True
         return False
 
+    def widen(self) -> bool:
+        """Look past the end for what may help, one thing at a time; say whether the package to be is another by it.
+
+        First what cells past the end give and the package lacks is put in; then what exercises past the end replaced
+        is brought back where they are as they were given; then what else they replaced counts as an answer to the
+        exercise that it replaced.
+        """
+        before = self.made().files
+        while not self.onward or self.aim.later < NONE:
+            if not self.onward:
+                self.onward = True
+            else:
+                self.aim.later = NO_STUBS if self.aim.later < NO_STUBS else NONE
+                self._aim()
+            if self.made().files != before:
+                return True
+        return False
+
     def fill(self, id: str) -> None:
         """Take an exercise's definitions from the course; where that was done already, its whole module."""
         if id in self.own - self.filled:
@@ -264,8 +297,8 @@ class Patch:
         ran = origins is not None and any(origins.wrote(name, step.mark) for name in step.hole)
         return id in self.own or ran
 
-    def only(self, id: str) -> Snapshot:
-        """Return the goal with nothing of the learner's but one exercise."""
+    def only(self, id: str = "") -> Snapshot:
+        """Return the goal with nothing of the learner's but one exercise, or no answer of theirs at all."""
         before = self.filled
         self.filled = self.own - {id}
         try:
@@ -281,10 +314,13 @@ class Patch:
     def is_proven(self, made: Snapshot) -> bool:
         """Say whether a package does what the solved course does at the goal, so that no check is needed."""
         files = {path: text for path, text in made.files.items() if text.strip()}
-        if set(files) - {"__init__.py"} != {path for path, text in self.goal.items() if text.strip()} - {"__init__.py"}:
+        return any(self._does(files, solved) for solved in (self.full, self.lower))
+
+    def _does(self, files: dict[str, str], solved: Mapping[str, str]) -> bool:
+        if set(files) - {"__init__.py"} != {path for path, text in solved.items() if text.strip()} - {"__init__.py"}:
             return False
         return all(
-            files[path] == text or self._agrees(files[path], text) for path, text in self.goal.items() if path in files
+            files[path] == text or self._agrees(files[path], text) for path, text in solved.items() if path in files
         )
 
     @staticmethod

@@ -91,7 +91,8 @@ def _ways(criterion: Criterion) -> Iterator[tuple[str, str]]:
 
 def text(report: CheckReport) -> str:
     """Return the report as plain text."""
-    lines = [verdict_line(report)]
+    lines = [report.notice, ""] if report.notice else []
+    lines.append(verdict_line(report))
     if report.criteria:
         lines.append("")
         for criterion, again in _told_apart(report):
@@ -161,6 +162,7 @@ def as_html(report: CheckReport) -> str:
     """Return the report as an HTML panel that needs no script, style sheet or trust."""
     fg, bg = COLOURS[report.outcome]
     parts = [f'<div style="{SHELL.format(fg=fg, bg=bg)}">']
+    parts += [f"<div>{_marked(report.notice)}</div>"] if report.notice else []
     parts.append(f'<div style="color:{fg};font-weight:bold">{_escape(verdict_line(report))}</div>')
     if report.criteria:
         parts += [_criterion_html(criterion, again) for criterion, again in _told_apart(report)]

@@ -208,7 +208,7 @@ TABLE: tuple[tuple[str, str, str], ...] = (
     ("TimeExceeded", r"", "look at the loop or the wait on this line: what would make it end?"),
     ("IndentationError", r"", "indent the lines of one block alike, with four spaces"),
     ("SyntaxError", r"'(?:await|async \w+)' outside", "`await` needs an `async def` around it"),
-    ("SyntaxError", r"", "repair the line in the editor, or run its cell again"),
+    ("SyntaxError", r"", "repair the line in the editor; or `%history` lists the versions of this file that are kept, and `%undo` with a number brings one back"),
     ("PytestUnraisableExceptionWarning", r"finalize|connection|sqlite|Engine|Session|unclosed", "something was still open when Python cleaned up: dispose of the engine, and close sessions and clients, in the fixture that made them"),
     ("DeprecationWarning", r"", "in the tests of this course a warning is an error: its message says what to write instead"),
     ("Warning", r"", "in the tests of this course a warning is an error: its message says what it is about"),

@@ -53,6 +53,8 @@ class Settling:
             failing = self._failing(made, ids, stop=number < ROUNDS)
             if not failing:
                 return []
+            if number < ROUNDS and self._widens(patch, failing):
+                continue
             if number < ROUNDS:
                 self._fill(patch, made, failing)
             elif number == ROUNDS:
@@ -61,6 +63,12 @@ class Settling:
             else:
                 patch.take_all()
         return self._failing(patch.made(), ids, stop=False)
+
+    def _widens(self, patch: Patch, failing: list[str]) -> bool:
+        """Say whether the cause lies past the target, not in an answer before it, and the package is another now."""
+        if patch.reach == patch.end or all(self._passes(patch.only(), id) for id in failing[:FEW]):
+            return False
+        return patch.widen()
 
     def _fill(self, patch: Patch, made: Snapshot, failing: list[str]) -> None:
         """Fill in whatever is at fault for what fails. What passes in a process of its own does not fail."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from workbook.aside import ASIDE, notice, short
 from workbook.course import Course
 from workbook.origins import FRONTIER, Origins, key_of
 from workbook.outcome import Outcome
@@ -75,11 +75,19 @@ def standing(course: Course, workspace: Workspace, path: str | None = None) -> S
 
 
 def record(course: Course, workspace: Workspace, found: CheckReport, source: str) -> None:
-    """Record a check. What passes only because it was filled in earns nothing, and the report says so."""
+    """Record a check. What passes only because it was filled in earns nothing, and the report says so.
+
+    So does what passes though the exercise's newest cell is not in the package: what was earned before stays.
+    """
     package = _Package(course, workspace)
+    found.notice = package.notice(found.exercise)
     if found.passed and package.is_filled(found.exercise):
         found.points, found.note = 0, NOTE
         workspace.record(found.exercise, FILLED_IN, 0, found.out_of, source)
+        return
+    if found.passed and found.notice:
+        before = package.state(found.exercise, workspace.progress().get(found.exercise))
+        found.points = found.points if before == State.PASSED else 0
         return
     workspace.record(found.exercise, found.outcome.value, found.points, found.out_of, source)
     if found.passed:
@@ -116,12 +124,17 @@ class _Package:
         stored = self._values.get(f"{FILLED}{id}"[1:])
         return stored is not None and self._holds(id, stored)
 
+    def notice(self, id: str) -> str:
+        """Say that an exercise's newest cell is not in the package; "" where it is."""
+        step = self.timeline.exercises[id]
+        return notice(step, self._values.get(f"{ASIDE}{id}"[1:]), self._module(step.path))
+
     def fingerprint(self, id: str) -> str:
         """Return what tells whether an exercise's definitions are still the same."""
         step = self.timeline.exercises[id]
         mine = self._module(step.path)
         names = {name for name in mine.parts if name in step.hole or mine.wrote(name, step.mark)}
-        return json.dumps({name: _short(mine.parts[name]) for name in sorted(names)})
+        return json.dumps({name: short(mine.parts[name]) for name in sorted(names)})
 
     def _holds(self, id: str, stored: str) -> bool:
         """Say whether definitions are as they were, or as a later cell of the course has made them."""
@@ -133,7 +146,7 @@ class _Package:
         now = mine.parts.get(name)
         if now is None:
             return known is None or mine.whole > step.position
-        return _short(now) == known or mine.position(name) > step.position
+        return short(now) == known or mine.position(name) > step.position
 
     def _module(self, path: str) -> Origins:
         if path not in self._origins:
@@ -142,7 +155,3 @@ class _Package:
             stored = self.workspace.recall([key_of(path)])[key_of(path)]
             self._origins[path] = Origins(self.timeline, path, text, stored, self._values.get(FRONTIER[1:]))
         return self._origins[path]
-
-
-def _short(tree: str) -> str:
-    return hashlib.sha256(tree.encode()).hexdigest()[:12]

@@ -83,6 +83,15 @@ def check(code: str, filename: str, whose: str, hint: str | None = None) -> ast.
     return tree
 
 
+def is_python(text: str | bytes) -> bool:
+    """Say whether a module is one that Python can read."""
+    try:
+        check(clean(text if isinstance(text, str) else text.decode("utf-8")), "", "")
+    except (CellError, UnicodeDecodeError):
+        return False
+    return True
+
+
 def explain(error: SyntaxError, code: str, filename: str, whose: str, hint: str | None) -> CellError:
     """Make a message of Python's: file, line, Python's words, the source line and a caret."""
     lines = code.split("\n")

@@ -123,6 +123,7 @@ class Provenance(BaseModel):
 class CheckReport(BaseModel):
     """The verdict on one exercise.
 
+    `notice` is what stands before all else: that something other than the newest cell was checked.
     `hint` is what to do first, `second` what to do about another mistake. `points` is what was earned of `out_of`.
     `package` is the folder that was really imported and `digest` the SHA-256 of its Python files. `output` is what
     the code printed, cut.
@@ -134,6 +135,7 @@ class CheckReport(BaseModel):
     points: int = 0
     out_of: int = 0
     criteria: list[Criterion] = Field(default_factory=list)
+    notice: str = ""
     note: str = ""
     hint: str = ""
     second: str = ""

@@ -5,9 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from workbook.assemble import CellError, parse_header
-from workbook.history import Version
+from workbook.history import NOT_WRITTEN, Version
 from workbook.workspace import Workspace, WorkspaceError
-from workbook.writing import NOT_WRITTEN
 
 SHOWN = 20
 HELP = "`%history 15` shows what version 15 held, `%undo 15` brings it back"
@@ -77,7 +76,7 @@ def shown(version: Version) -> str:
 
 def _until(version: Version) -> str:
     if version.cause.startswith(NOT_WRITTEN):
-        return f"a cell of {_local(version.time)} that could not be written"
+        return f"a cell of {_local(version.time)} that was not written"
     return f"until {_local(version.time)}"
 
 

@@ -10,10 +10,11 @@ from pathlib import Path, PurePosixPath
 from workbook import files, history, memory, score
 from workbook.database import Database
 from workbook.files import WorkspaceError
-from workbook.history import CHANGE, DRAFT, REDO, UNDO, Change, FileChange, Version
+from workbook.history import CHANGE, DRAFT, EDIT, NOT_WRITTEN, REDO, UNDO, Change, FileChange, Version
 from workbook.memory import Values
 from workbook.outcome import Outcome
 from workbook.score import Attempt, Progress
+from workbook.syntax import is_python
 
 __all__ = [
     "Attempt",
@@ -199,6 +200,21 @@ class Workspace:
         self.database.run(lambda connection: history.begin(connection, draft, cause, [], DRAFT))
         return self.history(limit=1)[0].id
 
+    def keep_edit(self, path: str) -> None:
+        """Where a file was changed by hand since it was last written, keep what was written as a version."""
+        now = files.read(files.locate(self.app_dir, path))
+        written: bytes | None = self.database.run(lambda connection: history.last_written(connection, path))
+        if written not in (None, now):
+            edit = (FileChange(path, written, now),)
+            self.database.run(lambda connection: history.begin(connection, edit, "an edit by hand", [], EDIT))
+
+    def newest_readable(self, path: str) -> int:
+        """Return the number of a file's newest version that is Python, what an edit replaced among them; 0 for none."""
+        self.keep_edit(path)
+        kept = self.history(path, self.count_versions(path))
+        written = (one for one in kept if one.content is not None and not one.cause.startswith(NOT_WRITTEN))
+        return next((one.id for one in written if is_python(one.content or b"")), 0)
+
     def history(self, path: str | None = None, limit: int = 20) -> list[Version]:
         """List what files held until they were overwritten, the newest first."""
         return self.database.run(lambda connection: history.versions(connection, path, limit))
@@ -336,5 +352,5 @@ def decoded(content: bytes | None, target: Path) -> str | None:
     except UnicodeDecodeError as error:
         raise WorkspaceError(
             f"{target} is not UTF-8: byte {error.start} is {content[error.start]:#04x}",
-            "save it as UTF-8 in the editor, or take back its change with `%undo`",
+            "save it as UTF-8 in the editor; or `%undo` with a number from `%history` brings a kept version back",
         ) from None

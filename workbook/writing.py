@@ -6,18 +6,21 @@ import difflib
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from workbook.aside import ASIDE, set_aside
 from workbook.assemble import check_syntax, clean, describe, merge
+from workbook.broken import require_python
 from workbook.course import Course
 from workbook.desk import Desk
 from workbook.errors import WorkbookError
 from workbook.header import Header
+from workbook.history import NOT_WRITTEN
 from workbook.origins import Origins
 from workbook.outline import parts
 from workbook.reduction import reduced
 from workbook.timeline import Step, Timeline, labels, timeline
 
 FILLED = "#filled "  # and an exercise: what catching up wrote there
-NOT_WRITTEN = "not written"
+LEFT_OUT = f"{NOT_WRITTEN} (left as a later cell wrote it)"
 SHOWN = 8  # names in one line
 
 
@@ -32,6 +35,7 @@ class Written:
         again: whether the cell was run before, so that it was merged.
         left: what the cell would have replaced, each with the cell that wrote it.
         is_stub: whether the cell is as it was given, so that the answer in the module stays.
+        draft: the number in the history under which a cell is kept that was left out, in whole or in part.
     """
 
     path: str
@@ -40,6 +44,7 @@ class Written:
     again: bool = False
     left: list[tuple[str, Step | None]] = field(default_factory=list)
     is_stub: bool = False
+    draft: int | None = None
 
     def summary(self) -> str:
         """Say in one line what was done."""
@@ -55,7 +60,8 @@ class Written:
             said += f"; left as written later: {labels(self.left[:SHOWN])}{more}"
         if self.is_stub:
             said += "; left as you have it: this cell is still as it was given"
-        more = " (`--replace` in the first line writes the cell as it is)"
+        more = " (`--replace` in the first line writes the cell as it is"
+        more += f"; `%history {self.draft}` shows your cell)" if self.draft else ")"
         return said + (more if self.left or self.is_stub else "")
 
 
@@ -89,12 +95,14 @@ class Writing:
         self.timeline, self.workspace, self.header, self.code = timeline, workspace, header, code
         self.step = timeline.find(header, code)
         self.parts = parts(code)
+        self.kept: set[str] = set()
         self.done = Written(header.path)
 
     def run(self) -> Written:
         """Write the cell; say what was done."""
         values: dict[str, str | None] = {}
         key = self.header.key(self.code)
+        last = self.workspace.recall_cell(key) if key else None
 
         def change(existing: str | None) -> str:
             values.clear()
@@ -105,23 +113,48 @@ class Writing:
             values.update(origins.changed(self.done.after, written, self.step, whole=whole))
             if key and not self.done.is_stub:
                 values[key] = self.code
-            if self.step and self.header.exercise and not self._is_stub():
-                values[f"{FILLED}{self.header.exercise}"] = None
+            values.update(self._standing(origins, previous))
             return self.done.after
 
         cause = f"%%app {self.header.path}{exercise_of(self.header)}"
         self.workspace.update(self.header.path, change, cause, values)
+        if self._loses(last):
+            self.done.draft = self.workspace.keep_draft(self.header.path, self.code, f"{LEFT_OUT}: {cause}") or None
         return self.done
+
+    def _standing(self, origins: Origins, previous: str | None) -> dict[str, str | None]:
+        """Return what is remembered of the exercise: what was filled in stays so where nothing of the cell counts.
+
+        A cell that stood here before, and is run again after later ones, is not set aside: its answer was built upon.
+        """
+        if self.step is None or not self.header.exercise or self._is_stub():
+            return {}
+        key = f"{ASIDE}{self.header.exercise}"
+        made = set_aside(self.step, self.parts, self.kept, origins)
+        if made is None:
+            return {f"{FILLED}{self.header.exercise}": None, key: None}
+        before = self.workspace.recall([key])[key]
+        stood = previous is not None and before is None and parts(previous) == self.parts
+        return {} if stood else {key: made}
+
+    def _loses(self, last: str | None) -> bool:
+        """Say whether the learner's own text was left out that was not left out at the cell's last run already."""
+        if self.step is None or last == self.code:
+            return False
+        there = parts(self.done.after)
+        own = (name for name in self.kept if self.parts[name] != self.step.given_parts.get(name))
+        return any(there.get(name) != self.parts[name] for name in own)
 
     def _placed(self, existing: str | None, origins: Origins, previous: str | None) -> tuple[str, set[str], bool]:
         """Return the module's new text, the names that the cell wrote, and whether it wrote the whole module."""
-        kept = self._kept(origins)
+        kept = self.kept = self._kept(origins)
         merging = self.header.merge or (existing is not None and self._goes_into(origins, previous))
         self.done.again = merging and not self.header.merge
         if not merging:
             self.done.left, self.done.is_stub = [], False
             return self.code, set(self.parts), True
         module = existing or ""
+        require_python(self.workspace, {self.header.path: module})
         if self.done.is_stub:
             return module, set(), False
         cell = reduced(self.code, module, kept) if module else self.code

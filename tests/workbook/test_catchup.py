@@ -7,8 +7,10 @@ from textwrap import dedent
 import pytest
 
 from tests.workbook.conftest import HEALTH, MAIN
-from workbook import catchup, files, progress
+from workbook import catchup, files, progress, versions, writing
+from workbook.assemble import parse_header
 from workbook.course import Course, UnknownExercise
+from workbook.errors import WorkbookError
 from workbook.header import Header
 from workbook.snapshot import Snapshot
 from workbook.worker import Worker
@@ -115,15 +117,41 @@ def test_to_an_exercise(course: Course, workspace: Workspace, worker: Worker) ->
     assert not (workspace.app_dir / "numbers.py").exists()
 
 
-def test_a_file_that_is_no_python_is_replaced_whole(course: Course, workspace: Workspace, worker: Worker) -> None:
-    """A file beyond repair is replaced, and the learner's text is kept in the history."""
+def test_a_file_that_is_no_python_stops_it(course: Course, workspace: Workspace, worker: Worker) -> None:
+    """Nothing is changed; the line is named, and the version that brings back what was last written."""
+    fill(workspace, MAIN, MINE)
+    good, broken = files_of(workspace), workspace.app_dir / "numbers.py"
+    broken.write_text(good["numbers.py"] + "def add(:\n", encoding="utf-8")
+    with pytest.raises(WorkbookError, match=r"app/numbers.py, line 4: invalid syntax") as caught:
+        catchup.run(course, workspace, worker, "all")
+    assert files_of(workspace) == {**good, "numbers.py": good["numbers.py"] + "def add(:\n"}
+    kept = workspace.history("numbers.py", 1)[0]
+    assert f"`%undo {kept.id}` brings version {kept.id} of this file back" in caught.value.hint
+    versions.undo(workspace, str(kept.id))
+    assert files_of(workspace) == good
+    assert workspace.newest_readable("numbers.py") > 0
+
+
+def test_a_cell_for_a_file_that_is_no_python_names_its_version(course: Course, workspace: Workspace) -> None:
+    """The refusal names the version of this very file, not the newest change of any; asked twice it is the same."""
+    fill(workspace, MINE)
     fill(workspace, MAIN)
     broken = workspace.app_dir / "numbers.py"
-    broken.write_text("def add(:\n", encoding="utf-8")
-    catchup.run(course, workspace, worker, "all")
-    assert worker.check(course, "0.2", workspace.app_dir).passed
-    workspace.undo()
-    assert broken.read_text(encoding="utf-8") == "def add(:\n"
+    text = broken.read_text(encoding="utf-8")
+    broken.write_text(text + "nope nope\n", encoding="utf-8")
+    for _again in range(2):
+        with pytest.raises(WorkbookError, match=r"app/numbers\.py, line 4") as caught:
+            writing.write(course, workspace, parse_header("numbers.py --merge"), "X = 1\n")
+        kept = next(one for one in workspace.history("numbers.py") if one.cause == "an edit by hand")
+        assert f"`%undo {kept.id}`" in caught.value.hint
+        assert kept.content == text.encode()
+    assert workspace.undo() is not None
+    assert not (workspace.app_dir / "main.py").exists(), "a bare undo still takes back the newest written change"
+
+
+def files_of(workspace: Workspace) -> dict[str, str]:
+    """Return what the package holds."""
+    return {path.name: path.read_text(encoding="utf-8") for path in workspace.app_dir.glob("*.py")}
 
 
 def test_an_unknown_target_is_refused(course: Course, workspace: Workspace, worker: Worker) -> None:

@@ -67,6 +67,9 @@ def test_a_module_of_an_earlier_chapter_names_catchup(course: Course, monkeypatc
     name = ImportError("cannot import name 'add' from 'app.numbers' (/x)", name="app.numbers")
     assert here.on(name).startswith("a cell above writes `add`: run it")
     assert here.on(ModuleNotFoundError("No module named 'nothing'", name="nothing")) == ""
+    unknown = advice(course, monkeypatch)
+    said = unknown.on_import("app.numbers", str(name), 0)
+    assert said.startswith("a cell above writes `add`: run it"), "the cell's own chapter makes it"
 
 
 def test_a_name_of_a_cell_above_is_told(course: Course, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from tests.workbook.test_target import CHECKS, SECOND
+
 Run = Callable[[str], str]
 STUB = '%%app main.py --merge --exercise 0.1\n@app.get("/health")\nasync def health() -> dict[str, str]:\n    {body}\n'
 APP = "%%app main.py\nfrom fastapi import FastAPI\n\napp = FastAPI()\n"
@@ -161,6 +163,7 @@ def test_a_file_that_was_broken_in_the_editor_is_told(opened: Notebook, root: Pa
             assert said in shown
             assert f"your code: app/main.py:{broken.count(chr(10))}" in shown
             assert len(shown.splitlines()) < 6
+            assert (" of this file back" in shown) == (said == "SyntaxError")
     path.write_text(text, encoding="utf-8")
     assert '"status": "ok"' in opened('await client.get("/health")')
 
@@ -176,6 +179,19 @@ def test_catchup_and_serve(opened: Notebook) -> None:
     assert "404" in opened(f"import httpx\nhttpx.get('http://127.0.0.1:{port}/none').status_code")
     assert "stopped" in opened("%serve stop")
     assert "no server runs" in opened("%serve stop")
+
+
+def test_a_latecomer_is_told_to_catch_up(opened: Notebook, root: Path) -> None:
+    """A check in a package without the earlier chapters' files names `%catchup 1`; bare, it is this notebook's."""
+    (root / "solutions/01_second.md").write_text(SECOND, encoding="utf-8")
+    check = CHECKS.format(id="1.2", name="loud", call='load("words").loud("a")', value="'A!'")
+    (root / "tests/chapters/test_01_second.py").write_text(check, encoding="utf-8")
+    said = opened("%check 1.2")
+    assert "1.2 Loud: not attempted" in said
+    assert "hint: This chapter builds on what chapter 0 made, and that is not there: run `%catchup 1` first." in said
+    opened("import os\nos.environ['JPY_SESSION_NAME'] = 'notebooks/01_second.ipynb'")
+    assert "caught up to 1\n  filled in:  0.1, 0.2" in opened("%catchup")
+    assert "run `%catchup 1` first" not in opened("%check 1.2")
 
 
 def test_errors_say_what_to_run(opened: Notebook) -> None:
@@ -197,12 +213,12 @@ def test_a_bare_check_means_the_exercise_at_hand(opened: Notebook) -> None:
     opened(sum_cell)
     assert opened("%check").startswith("0.2 A sum: passed")
     assert "line 4 of the cell" in opened(sum_cell + "x = (\n")
-    assert "the newest cell was not written" in opened("%check")
+    assert opened("%check").startswith("note: the newest cell was not written: app/numbers.py was checked")
     kept = opened("%history")
     assert "not written: %%app numbers.py (0.2)" in kept
     said = opened("%undo")
     assert "took back: %%app numbers.py (0.2)" in said
-    assert "note: 0.2 had passed with what this took away" in said
+    assert "note: 0.2 had passed before this change" in said
     assert "0 of 5 points" in opened("%progress")
     assert "done again: %%app numbers.py (0.2)" in opened("%redo")
     assert "3 of 5 points" in opened("%progress")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from workbook import catchup, progress, writing
 from workbook.assemble import parse_header
-from workbook.course import Course
+from workbook.course import Course, read_course
 from workbook.outcome import Outcome
+from workbook.report import text as report_text
 from workbook.standing import State, record, standing
 from workbook.verdict import CheckReport
 from workbook.worker import Worker
@@ -106,3 +108,83 @@ def test_an_undone_catch_up_fills_in_nothing(course: Course, workspace: Workspac
     assert standing(course, workspace).following == "0.1"
     workspace.redo()
     assert standing(course, workspace).following is None
+
+
+LATER = """---
+title: Later
+minutes: 10
+goals: [go on]
+---
+
+```python
+%load_ext workbook
+```
+
+```python
+%%app numbers.py --merge
+def add(a: int, b: int) -> int:
+    print(a, b)
+    return a + b
+```
+"""
+
+
+@pytest.fixture
+def longer(root: Path) -> Course:
+    """Give the small course with a second chapter, whose given cell rewrites the answer to 0.2."""
+    (root / "solutions" / "01_later.md").write_text(LATER, encoding="utf-8")
+    return read_course(root)
+
+
+def write(course: Course, workspace: Workspace, source: str) -> writing.Written:
+    """Run a cell of a course."""
+    first, _, code = source.partition("\n")
+    return writing.write(course, workspace, parse_header(first.removeprefix("%%app")), code)
+
+
+def test_a_cell_that_was_left_out_changes_no_points(longer: Course, workspace: Workspace, worker: Worker) -> None:
+    """A wrong answer that a later cell kept out earns nothing: what was filled in stays so, and the check says why."""
+    catchup.run(longer, workspace, worker, "all")
+    done = write(longer, workspace, WRONG)
+    assert done.summary().startswith("unchanged; left as written later: add (chapter 1)")
+    found = checked(longer, workspace)
+    assert found.notice.startswith("note: your newest cell of 0.2 is not in app/, because a later cell wrote add")
+    assert "`%%app numbers.py --replace --exercise 0.2`" in found.notice
+    assert report_text(found).startswith("note: your newest cell of 0.2")
+    assert (found.points, state(longer, workspace), standing(longer, workspace).points) == (0, State.FILLED, 0)
+    write(longer, workspace, RIGHT.replace("--exercise", "--replace --exercise"))
+    found = checked(longer, workspace)
+    assert (found.notice, found.points, state(longer, workspace)) == ("", 3, State.PASSED)
+
+
+def test_a_cell_that_was_left_out_is_in_the_history_once(longer: Course, workspace: Workspace, worker: Worker) -> None:
+    """Its text is kept, and named; run again unchanged it is not kept a second time."""
+    catchup.run(longer, workspace, worker, "all")
+    done = write(longer, workspace, WRONG)
+    kept = workspace.history(limit=1)[0]
+    assert f"`%history {kept.id}` shows your cell" in done.summary()
+    assert kept.content is not None
+    assert b"return b * a" in kept.content
+    assert write(longer, workspace, WRONG).draft is None
+    assert workspace.history(limit=1)[0].id == kept.id
+
+
+def test_what_was_left_out_and_never_passed_earns_nothing(longer: Course, workspace: Workspace) -> None:
+    """A later given cell stands there, without catching up: the check of it is no pass of the exercise's own cell."""
+    write(longer, workspace, "%%app numbers.py --merge\n" + LATER.split("--merge\n")[1].split("```")[0])
+    write(longer, workspace, WRONG)
+    assert checked(longer, workspace).points == 0
+    assert (state(longer, workspace), standing(longer, workspace).points) == (State.NEVER, 0)
+
+
+def test_a_passed_cell_run_again_after_a_later_one_stays_passed(longer: Course, workspace: Workspace) -> None:
+    """Running an earlier notebook again takes nothing; another answer that was left out takes no points either."""
+    write(longer, workspace, RIGHT)
+    assert checked(longer, workspace).points == 3
+    write(longer, workspace, "%%app numbers.py --merge\n" + LATER.split("--merge\n")[1].split("```")[0])
+    write(longer, workspace, RIGHT)
+    found = checked(longer, workspace)
+    assert (found.notice, found.points) == ("", 3)
+    write(longer, workspace, WRONG)
+    found = checked(longer, workspace)
+    assert (found.notice != "", found.points, standing(longer, workspace).points) == (True, 3, 3)
