@@ -99,6 +99,15 @@ def told(config, **values):
     return None
 
 
+def makes_up_a_key(config, **values):
+    """Say whether Settings(**values), without a key, is accepted and has one all the same."""
+    values = {name: value for name, value in values.items() if name == "stage"}
+    try:
+        return bool(config.Settings(**values).secret_key.get_secret_value())
+    except Exception:
+        return False
+
+
 def hint_for_refusal(config, names, values):
     """Return what repairs settings that should be refused: see first for what the learner's code has an eye already."""
     name, others = names[0], [stage for stage in STAGES if stage != values.get("stage")]
@@ -118,17 +127,30 @@ def refuses(config, names, **values):
     shown = ", ".join(f"{name}={value!r}" for name, value in values.items() if name != "secret_key")
     did = f"Settings({shown}{', with a key' if 'secret_key' in values else ', without a key'})"
     at = method(config.Settings, "refuse_unsafe")
+    made_up = "secret_key" not in values and makes_up_a_key(config, **values)
     with expect.raising(
         ValueError,
         says=names[0],
         did=did,
         why="an app that starts with unsafe settings is found by others before you notice",
-        hint=hint_for_refusal(config, names, values),
-        at=at,
+        hint=f"a key is made up in {values.get('stage')} too: fill_in_defaults may do that in development only"
+        if made_up
+        else hint_for_refusal(config, names, values),
+        at=method(config.Settings, "fill_in_defaults") if made_up else at,
     ) as caught:
         config.Settings(**values)
     expect_no_key(str(caught.value), did, at)
     message = said_in(caught.value)
+    told_origins = [one for one in values.get("cors_origins", ()) if one != "*" and one in message]
+    expect.that(
+        not told_origins,
+        did=did,
+        got=f"a message that shows the address {', '.join(told_origins)}: {message}",
+        expected="a message that names the variable, and shows no address of it",
+        why="this message lands in logs that more people read than your settings, and tells them your addresses",
+        hint="name CORS_ORIGINS and the star; take the list itself out of the message",
+        at=at,
+    )
     missing = [name for name in names if name not in message]
     spelled = all(name.lower() in message.lower() for name in names)
     expect.that(
@@ -418,8 +440,14 @@ class TestOrigins:
                 hint="split_origins returns everything that is not a str unchanged",
                 at=method(model, "split_origins"),
             )
-            did = f"Settings(cors_origins={origins!r}).cors_origins"
-            expect.equal(settings.cors_origins, origins, did=did, at=method(model, "split_origins"))
+            lost = settings.cors_origins is None
+            expect.equal(
+                settings.cors_origins,
+                origins,
+                did=f"Settings(cors_origins={origins!r}).cors_origins",
+                hint="one of the two validators returns nothing: a list that is right is returned" if lost else "",
+                at=method(model, "check_origins" if lost else "split_origins"),
+            )
 
     def test_too_long(self, load):
         """An origin with one character more, be it a slash, ? or #, is refused, and the message names it"""
@@ -493,6 +521,23 @@ def hint_for_origins(model, text, found):
     return "the text is split: compare the parts, and their order, with the text"
 
 
+def hint_for_nothing(model, text):
+    """Return what to do about a list that was lost: one of the validators has no `return`."""
+    hint = hint_for_origins(model, text, None)
+    return "check_origins returns nothing: end it with `return origins`" if hint.startswith("the text is") else hint
+
+
+def is_refused_unnamed(model, data, says):
+    """Say whether the settings are refused already, with a message that lacks a part."""
+    try:
+        model(**data)
+    except ValidationError as error:
+        return says not in said_in(error)
+    except Exception:
+        return False
+    return False
+
+
 def expect_origins(load, monkeypatch, text, expected):
     """Expect CORS_ORIGINS=text to be read as a list."""
     model = load("core.config").Settings
@@ -520,7 +565,7 @@ def expect_origins(load, monkeypatch, text, expected):
         expected,
         did=did,
         why="a browser's origin is compared letter by letter: one blank, and the page is locked out",
-        hint=hint_for_origins(model, text, found),
+        hint=hint_for_nothing(model, text) if found is None else hint_for_origins(model, text, found),
         at=method(model, "check_origins" if found is None else "split_origins"),
     )
 
@@ -544,7 +589,9 @@ def expect_no_origins(load, kind):
             field="cors_origins",
             says=origin,
             why=f"it has {kind}: no browser ever sends this; it would match nothing, and nobody would be told",
-            hint=hint_for_origin(origin, kind),
+            hint=f"it is refused, as it should be; let the message say which entry it is, {origin}"
+            if is_refused_unnamed(model, {"cors_origins": [origin]}, origin)
+            else hint_for_origin(origin, kind),
             at=method(model, "check_origins"),
         )
 
@@ -953,6 +1000,32 @@ class TestLifespan:
                 expect_ready(second, True, "of the second app, which was started beside the first")
             expect_ready(second, False, "of the second app, which was stopped")
             expect_ready(first, True, "of the first app, which goes on after the second was stopped")
+
+    async def test_the_app_of_the_file(self, load):
+        """The `app` at the end of main.py has a flag of its own too: it is ready only when it is started itself"""
+        main, config = load("main"), load("core.config")
+        own = getattr(main, "app", None)
+        state = getattr(own, "state", None)
+        if state is None:
+            return
+        for before in (False, True):
+            state.ready = before
+            async with AsyncExitStack() as stack:
+                await start(main.create_app(config.Settings()), stack)
+                self.expect_untouched(main, before, "while another app serves")
+            self.expect_untouched(main, before, "after another app was stopped")
+
+    @staticmethod
+    def expect_untouched(main, before, when):
+        """Expect the flag of the app at the end of main.py as it was before another app was started."""
+        expect.equal(
+            getattr(main.app.state, "ready", None),
+            before,
+            did=f"app.main.app.state.ready, which was {before}, {when}",
+            why="who asks would be sent to an app that was never started, or kept away from one that serves",
+            hint="set only the flag of the app that comes in as the argument of lifespan",
+            at=main.lifespan,
+        )
 
 
 @exercise("1.5")

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 import sys
 import textwrap
 import traceback
@@ -239,12 +240,22 @@ def rule_of(model, field):
     return own[-1] if own else model
 
 
+def hint_for_misspelled(model, data):
+    """Return what to do about a field whose name is nearly that of one that the client sends, if there is one."""
+    fields = getattr(model, "model_fields", {})
+    for name in fields.keys() - data.keys():
+        for sent in data.keys() - fields.keys():
+            if fields[name].is_required() and sent.replace("_", "") == name.replace("_", "").lower():
+                return f"the field is called {sent}, not {name}: clients send the name of the table"
+    return None
+
+
 def accepts(model, data, **reason):
     """Expect that data is accepted; an error from inside Pydantic, such as a bad validator, is a wrong answer."""
     try:
         return expect.accepted(model, data, **reason)
     except expect.Wrong as wrong:
-        wrong.hint = hint_for_missing(model, data) or wrong.hint
+        wrong.hint = hint_for_misspelled(model, data) or hint_for_missing(model, data) or wrong.hint
         raise
     except Exception as error:
         module = sys.modules[model.__module__].__file__
@@ -423,6 +434,9 @@ def hint_for_message(message, says, password):
         return "it is refused for another rule: there is an upper-case letter in it, and your test does not know it"
     if "None" in message or "unsupported" in message:
         return "the rule itself fails: read the message, it names what Python could not do"
+    bound = re.search(r"at (?:least|most) (\d+)", message)
+    if bound and says.isdigit() and bound[1] != says:
+        return f"your bound is {bound[1]}: the text says {says}, and the message follows the bound"
     return f"it is refused, as it should be; let the message say {says}, too"
 
 

@@ -4,6 +4,7 @@ import asyncio
 import importlib
 import inspect
 import sqlite3
+import sys
 import threading
 import time as clock
 from contextlib import AsyncExitStack, asynccontextmanager, closing, redirect_stdout
@@ -117,7 +118,9 @@ async def things(load, url=MEMORY, **options):
             got=f"{expect.with_article(type(session).__name__)} on {getattr(session, 'bind', None)}",
             expected="an AsyncSession on the engine",
             why="a session without the engine reaches no database, and an ordinary one cannot be awaited",
-            hint="return async_sessionmaker(engine, ...)",
+            hint="that factory belongs to an engine of an earlier call: make a new one each time, and keep none outside"
+            if isinstance(getattr(session, "bind", None), AsyncEngine)
+            else "return async_sessionmaker(engine, ...)",
             at=make_factory,
         )
         yield engine, factory
@@ -229,6 +232,23 @@ class TestEngine:
                 hint="fill the dict at once, above the branches: each engine gets it",
                 at=load("db.session").make_engine,
             )
+
+    async def test_options_of_every_database(self, load, tmp_path):
+        """Dead connections are replaced and echo is passed on for each kind of database, PostgreSQL too"""
+        at = load("db.session").make_engine
+        for url in (f"sqlite+aiosqlite:///{tmp_path}/test.db", "postgresql+asyncpg://ada:secret@127.0.0.1/app", MEMORY):
+            for echo in (False, True):
+                engine = made_engine(load, url, echo=echo)
+                found = engine.sync_engine.pool._pre_ping, bool(engine.echo)
+                await engine.dispose()
+                expect.equal(
+                    found,
+                    (True, echo),
+                    did=f'pool_pre_ping and echo of make_engine("{url.partition("/")[0]}…", echo={echo})',
+                    why="what protects the app on your machine would be missing in production, on another database",
+                    hint="put every option that all databases share into the dict at once, above the branches",
+                    at=at,
+                )
 
     async def test_an_engine_for_each_call(self, load):
         """Each call makes a new engine with a database of its own"""
@@ -413,6 +433,19 @@ class TestTimes:
             if sent is not None and sent.isoformat() == "2029-12-31T22:00:00+00:00"
             else "going in: astimezone(UTC) keeps the instant; replace only sticks another label on it",
             at=utc_type.process_result_value if sent == SEVEN else utc_type.process_bind_param,
+        )
+
+    async def test_nothing_is_cut_off(self, load):
+        """The instant comes back as it was, to the microsecond"""
+        time = SEVEN.replace(second=59, microsecond=123456)
+        back = await there_and_back(load, time)
+        expect.equal(
+            back.isoformat() if isinstance(back, datetime) else back,
+            "2029-12-31T22:00:59.123456+00:00",
+            did=f"store {time.isoformat()}, read it back",
+            why="two events of one second could not be put in order any more, and what was stored is not what was sent",
+            hint="bring it to UTC, and change nothing else of the time",
+            at=load("db.base").UtcDateTime.process_bind_param,
         )
 
     async def test_naive_times_are_refused(self, load):
@@ -741,7 +774,9 @@ class TestUsers:
             },
             did="store User(email=..., username=..., full_name=..., hashed_password=...), read it back",
             why="what a person chose at sign-up would be lost",
-            hint="write the five columns of the table; is_active has default=True",
+            hint='a full name stays as it was typed: @validates names "email" and "username", and no other column'
+            if found[2] == "ada lovelace"
+            else "write the five columns of the table; is_active has default=True",
             at=user,
         )
 
@@ -827,6 +862,20 @@ class TestUsers:
             did='user.email = "Ada@NEW.example"; user.username = "ADA"; commit',
             why="the person could not log in any more: the search is for the lower case",
             hint='fold_case returns the value in lower case, and @validates names "email" and "username"',
+            at=user,
+        )
+
+    async def test_folded_as_the_schemas_do(self, load, db):
+        """Lower case is that of str.lower, as in the schemas: ß stays ß"""
+        user = load("users.models").User
+        db.add(person(load, email="Groß@Example.com", username="GROßE"))
+        await saved(db, user, "store a user")
+        expect.equal(
+            tuple((await db.execute(select(user.email, user.username))).one()),
+            ("groß@example.com", "große"),
+            did='store User(email="Groß@Example.com", username="GROßE", ...), read it back',
+            why="the log-in looks for what the schemas make of the text, str.lower, and would not find this person",
+            hint="str.lower, not casefold: the schemas and the table must agree",
             at=user,
         )
 
@@ -925,6 +974,16 @@ class TestItems:
             hint="Numeric takes two numbers: all digits first, then those behind the point",
             at=item,
         )
+        said = str(inspect.get_annotations(item).get("price", ""))
+        expect.that(
+            "Decimal" in said or "float" not in said,
+            did="the annotation of items.price",
+            got=said,
+            expected="Mapped[Decimal]",
+            why="what reads the annotation, your editor or a colleague, would take the price for a binary fraction",
+            hint="the database counts exactly, and gives a Decimal: say so in the annotation",
+            at=item,
+        )
 
     async def test_optional(self, load, db):
         """Description and address may be missing, and may be long"""
@@ -959,6 +1018,14 @@ class TestItems:
                 f"INSERT an item whose {name} is NULL",
                 why="an item without it cannot be shown, sold or found by its owner",
                 hint=f"the annotation of {name} has no None",
+            )
+            await refused(
+                db,
+                item,
+                {column: value for column, value in values.items() if column != name},
+                f"INSERT an item without a word about its {name}",
+                why="code that forgets it would store an item that nobody named, or that costs nothing",
+                hint=f"{name} has no default in the table of the text: take it away",
             )
 
     async def test_what_two_may_share(self, load, db):
@@ -1154,8 +1221,43 @@ class TestForeignKeys:
             0,
             did="PRAGMA foreign_keys on an engine that make_engine did not make",
             why="a listener on all engines would send the PRAGMA to PostgreSQL too, which refuses it",
-            hint="listen on engine.sync_engine inside make_engine, not on the class Engine",
-            at=load("db.session").make_engine,
+            hint="listen on the sync_engine of the engine that comes in, not on the class Engine",
+            at=getattr(load("db.session"), "check_foreign_keys", load("db.session").make_engine),
+        )
+
+    async def test_a_refused_pragma(self, load):
+        """When the PRAGMA fails, its error goes on: no connection is lent that does not check"""
+
+        class Cursor:
+            def execute(self, statement, *_):
+                raise sqlite3.OperationalError("disk I/O error")
+
+            def close(self):
+                pass
+
+            def __enter__(self):
+                return self
+
+            def __exit__(self, *_):
+                return None
+
+        class Connection:
+            cursor, execute = Cursor, Cursor.execute
+
+        enable = load("db.session").enable_foreign_keys
+        try:
+            if inspect.iscoroutine(made := enable(Connection(), None)):
+                made.close()  # another check says that it is no ordinary function
+                return
+        except Exception:
+            return
+        raise expect.Wrong(
+            did="enable_foreign_keys(connection, record), while the PRAGMA raises an OperationalError",
+            got="nothing was raised",
+            expected="the OperationalError goes on, and the pool lends no such connection",
+            why="on this connection items of nobody could be stored, and no message would tell you",
+            hint="catch nothing around the PRAGMA; `finally` closes the cursor after an error, too",
+            at=enable,
         )
 
     async def test_the_cursor_is_closed(self, load):
@@ -1683,6 +1785,25 @@ async def users_in(factory, lifespan):
         ) from None
 
 
+@asynccontextmanager
+async def kept_alive():
+    """Let no generator that begins in the block be closed by Python's garbage collector: closing is the app's work."""
+    before = sys.get_asyncgen_hooks()
+
+    def begins(generator):
+        KEPT.append(generator)
+        before.firstiter(generator)
+
+    sys.set_asyncgen_hooks(firstiter=begins, finalizer=before.finalizer)
+    try:
+        yield
+    finally:
+        sys.set_asyncgen_hooks(*before)
+
+
+KEPT = []
+
+
 def noting(app, becomes_ready):
     """Call a function whenever app.state.ready becomes True, before it does."""
 
@@ -1732,7 +1853,7 @@ class TestLifespan:
         for ending in ("a normal stop", "an error"):
             app, raised = new_app(load, f"sqlite:///{tmp_path}/app.db"), False
             try:
-                async with started(app, lifespan):
+                async with kept_alive(), started(app, lifespan):
                     factory = factory_of(app, lifespan)
                     await users_in(factory, lifespan)
                     if ending == "an error":

@@ -871,7 +871,7 @@ def hint_on_fields(row, got, wanted):
 
 @exercise("4.3")
 class TestUpdate:
-    async def test_only_what_was_sent(self, load, db):
+    async def test_only_what_was_sent(self, load, db, endings):
         """Fields that were sent are changed, the others keep their values"""
         row, crud = await a_lamp(load, db), item_crud(load)
         address = {"url": "https://example.com/lamp"}
@@ -884,12 +884,16 @@ class TestUpdate:
                 "why": "a client that changes one thing loses another one, or its change",
                 "at": crud.update,
             }
+            endings.clear()
             try:
                 await update(crud, db, row, data)
             except IntegrityError as error:
                 hint = "what was not sent is no None to store: the schema knows which fields were sent"
                 got = f"it raised {said(error)}"
                 raise expect.Wrong(got=got, expected="the other fields stay", hint=hint, **reason) from None
+            endings.none(
+                **reason | {"why": "what the caller wrote before is gone, or saved too early: nobody asked it"}
+            )
             got = fields_of(row)
             expect.equal(got, wanted, hint=hint_on_fields(row, got, wanted), **reason)
             await db.rollback()
@@ -1553,7 +1557,9 @@ class TestByEmail:
                 wanted,
                 did=f"get_by_email(session, {email!r})",
                 why="mail and sign-ins of one person reach another one",
-                hint="tidy only what stands around the address, and the case: what is inside belongs to it",
+                hint="bob is a user name, and no address: compare the column email, and no other one"
+                if email == "bob"
+                else "tidy only what stands around the address, and the case: what is inside belongs to it",
                 at=user_crud(load).get_by_email,
             )
 
@@ -1974,6 +1980,20 @@ class TestSearch:
             load,
             db,
             [("\\", ["tim"]), ("s \\ w", ["tim"]), ("\\%", []), ("\\_", []), ("w\\", [])],
+            more="a text that nobody has is found",
+            fewer="nobody could search for a text with this character",
+            hint="a pattern made by hand must escape its escape character too, and first; autoescape does all of it",
+        )
+
+    async def test_signs(self, load, db):
+        """Every other sign is a character like all others: / ! # ^ | ~ $ @ and their like"""
+        await add_user(load, db, "ada", full_name="Ada 100%")
+        await add_user(load, db, "sig", full_name='/ ! # ^ | ~ $ & * + = ? : ; , < > ( ) [ ] { } ` " a@b all_of_them')
+        await expect_found(
+            load,
+            db,
+            [*((sign, ["sig"]) for sign in '/!#^|~$&*+=?:;,<>()[]{}`"'), ("@", ["ada", "sig"]), ("a@b", ["sig"])],
+            beside=", beside a full name that has every sign in it",
             more="a text that nobody has is found",
             fewer="nobody could search for a text with this character",
             hint="a pattern made by hand must escape its escape character too, and first; autoescape does all of it",

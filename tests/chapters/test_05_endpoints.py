@@ -4,7 +4,7 @@ import asyncio
 import inspect
 import random
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import MethodType
 from typing import Any
 from urllib.parse import parse_qs
@@ -12,6 +12,7 @@ from urllib.parse import parse_qs
 import pytest
 from fastapi import FastAPI, HTTPException
 from sqlalchemy import ColumnElement, event, select
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import async_sessionmaker
 from sqlalchemy.orm import Session
 
@@ -104,6 +105,17 @@ def blames(answer, field, **reason):
 # ---------------------------------------------------------------------------------------------------------------- 5.1
 
 
+def failing(dependency, new_user, error):
+    """Return a route that adds a user and then raises an error."""
+
+    async def fail(session: dependency) -> None:
+        session.add(new_user())
+        await session.flush()
+        raise error
+
+    return fail
+
+
 async def demo_with_session(load, sessions, connect):
     """Build an app with routes that use SessionDep; return it and the list of the sessions that were made."""
     dependency, user_class = load("db.session").SessionDep, load("users.models").User
@@ -143,17 +155,12 @@ async def demo_with_session(load, sessions, connect):
         await session.delete(await session.scalar(select(user_class)))
         await session.flush()
 
-    @demo.post("/refuse")
-    async def refuse(session: dependency) -> None:
-        session.add(new_user())
-        await session.flush()
-        raise HTTPException(418, "no")
-
-    @demo.post("/fall")
-    async def fall(session: dependency) -> None:
-        session.add(new_user())
-        await session.flush()
-        raise RuntimeError("somebody fell over the cable")
+    for path, error in (
+        ("/refuse", HTTPException(418, "no")),
+        ("/fall", RuntimeError("somebody fell over the cable")),
+        ("/leave", asyncio.CancelledError()),
+    ):
+        demo.post(path)(failing(dependency, new_user, error))
 
     return demo, made
 
@@ -282,14 +289,19 @@ class TestSession:
             )
 
     async def test_the_session_is_closed(self, load, sessions, connect):
-        """The session gives its connection back, after a success and after an error"""
-        for path in ("/save", "/refuse"):
+        """The session gives its connection back: after a success, after an error, and when a request is cancelled"""
+        for path in ("/refuse", "/leave", "/save"):  # the first two leave no row: each adds the same user
             demo, made = await demo_with_session(load, sessions, connect)
             async with connect(demo, raise_app_exceptions=False) as client:
-                await client.post(path)
+                with suppress(asyncio.CancelledError):
+                    await client.post(path)
+            over = bool(made) and all(map(is_over, made))
+            for session in () if over else made:
+                await session.close()
+            cancelled = ", a request that is cancelled (asyncio.CancelledError, which is no Exception)"
             expect.that(
-                bool(made) and all(map(is_over, made)),
-                did=f"POST {path}, then a look at its session",
+                over,
+                did=f"POST {path}{cancelled if path == '/leave' else ''}, then a look at its session",
                 got="the session is still in a transaction" if made else "the app's factory has made no session",
                 expected="the session is closed",
                 why="each such request keeps a connection; after a few of them the pool is empty and everybody waits",
@@ -518,6 +530,23 @@ def possible(answer, status, *, hint, **reason):
 
 @exercise("5.3")
 class TestReadOne:
+    async def test_who_was_missing_a_moment_ago(self, load, api):
+        """Who was not there a moment ago, and is there now, is found"""
+        [last] = await add_users(load, api, "ada")
+        await api.get(f"{USERS}/{last + 1}")
+        [user_id] = await add_users(load, api, "bob")
+        answer = await api.get(f"{USERS}/{user_id}")
+        otherwise = answer.status_code != 404 or user_id != last + 1  # other checks say what is wrong then
+        expect.that(
+            otherwise or (await api.get(f"{USERS}/{last}")).status_code == 404,
+            did=f"GET {USERS}/{user_id}, before the user is there and again when the user is there",
+            got=shown(answer),
+            expected="200 OK the second time",
+            why="a new user could not be read until the server starts again",
+            hint="keep nothing outside valid_user_id: ask the service in each request",
+            at=load("users.dependencies").valid_user_id,
+        )
+
     async def test_found(self, load, api):
         """An existing user is read with 200"""
         [user_id] = await add_users(load, api, "ada")
@@ -675,6 +704,8 @@ def told(answer):
             return "the bounds are included: ge and le, not gt and lt"
         if name in ("skip", "limit") and error.get("type") == "int_type":
             return f"{name} refuses every text, and a query is text: take `strict` away"
+        if name in ("skip", "limit") and error.get("type") == "multiple_of":
+            return f"every whole number between the bounds is a {name}: take `multiple_of` away"
     return None
 
 
@@ -749,7 +780,10 @@ class TestBounds:
         }
         found = []
         for skip in range(0, 10, 2):
-            found += await names_on(api, f"skip={skip}&limit=2", "crowd", **reason)
+            query = f"skip={skip}&limit=2"
+            if hint := told(await api.get(f"{USERS}?{query}")):
+                reason |= {"hint": hint, "why": "a client that asks for its next page would be refused"}
+            found += await names_on(api, query, "crowd", **reason)
         expect.equal(found, crowd, did="the users of five pages, limit=2", **reason)
 
     async def test_no_number(self, load, api):
@@ -966,7 +1000,28 @@ async def listed(api, query, expected, *, prefix="", what="", **reason):
     """Expect the user names of a list that begin with `prefix`; `what` says what else is in the table."""
     with named(api):
         found = await names_on(api, query, prefix, **reason)
+        searched = any(name == "matches" or named.get("where") for name, _positional, named in api.calls)
+        if "q" in (sent := parse_qs(query)) and not searched and set(found) > set(expected):
+            hint = f"no search was made for {sent['q'][0]!r}: each q that is not empty is a search, however short"
+            reason |= {"hint": hint}
         expect.equal(found, expected, did=f"GET {USERS}?{query}{what or ', the user names'}", **reason)
+
+
+@contextmanager
+def one_query_fails(api, part):
+    """Let the queries of the app fail whose SQL has this part; give a list of those that did."""
+    engine, failed = api.sessions.kw["bind"].sync_engine, []
+
+    def fail(_connection, _cursor, statement, _parameters, _context, _many):
+        if part in statement.lower():
+            failed.append(statement)
+            raise OperationalError(statement, {}, OSError("disk I/O error"))
+
+    event.listen(engine, "before_cursor_execute", fail)
+    try:
+        yield failed
+    finally:
+        event.remove(engine, "before_cursor_execute", fail)
 
 
 @exercise("5.6")
@@ -1134,6 +1189,26 @@ class TestTotal:
                 at=api.get_page,
             )
 
+    async def test_each_query_may_fail(self, load, api):
+        """When only the query for the page fails, or only the one that counts, the answer is a 500 too"""
+        await add_users(load, api, "crowda", "crowdb", "crowdc")
+        for part, what, why in (
+            ("count(", "the query that counts", "the client would be told a total that nobody has counted"),
+            ("limit", "the query for the page", "the client would show that there are no users"),
+        ):
+            with one_query_fails(api, part) as failed:
+                answer = await api.get(f"{USERS}?q=crowd&limit=1")
+            if failed:
+                expect.that(
+                    answer.status_code == 500,
+                    did=f"GET {USERS}?q=crowd&limit=1, while {what} raises an OperationalError",
+                    got=shown(answer),
+                    expected="500 Internal Server Error",
+                    why=f"{why}, and nobody would repair the server",
+                    hint="catch nothing around either query: get_page has no answer to a fault of the database",
+                    at=api.get_page,
+                )
+
 
 # ---------------------------------------------------------------------------------------------------------------- 5.7
 
@@ -1254,6 +1329,26 @@ class TestChange:
             hint="begin with an empty dict in each call",
             at=self.update(load),
         )
+
+    async def test_password_alone(self, load, api, hashed, snapshot):
+        """A new password changes nothing but the hash: who is switched off stays switched off"""
+        for name, stays, body in (
+            ("ada", False, {"password": "Another Horse"}),
+            ("bob", True, {"password": "Another Horse"}),
+            ("eve", False, {"password": "Another Horse", "is_active": False}),
+        ):
+            [user_id] = await add_users(load, api, name, full_name="Somebody", is_active=stays, role="admin")
+            before = await snapshot(api)
+            did = f"PATCH {USERS}/{user_id} {body}, for a user with is_active {str(stays).lower()}, then the table"
+            reason = {
+                "why": "a person who was locked out would be let in again, or the other way round, by a new password",
+                "hint": "beside the data hand over the hash of the new password, and no other value",
+                "at": self.update(load),
+            }
+            answer = await api.patch(f"{USERS}/{user_id}", json=body)
+            expect.status(answer, 200, **reason)
+            changed = [f"users/{user_id}/{column}" for column in ("hashed_password", "updated_at")]
+            (await snapshot(api)).same(before, but=changed, did=did, **reason)
 
     async def test_null(self, load, api):
         """full_name null empties the name"""
@@ -1474,9 +1569,6 @@ class TestDelete:
             asked.append(user)
             return await original(one, user)
 
-        async def broken(_one, _user):
-            raise RuntimeError("the database is on fire")
-
         first, second = await add_users(load, api, "ada", "bob")
         monkeypatch.setattr(service, "delete", delete)
         endings.clear()
@@ -1492,11 +1584,24 @@ class TestDelete:
         )
         hint = "take the commit out: get_session commits when the route has returned"
         endings.none(did=f"DELETE {USERS}/{first}", at=at, hint=hint)
-        monkeypatch.setattr(service, "delete", broken)
-        expect.status(
-            await api.delete(f"{USERS}/{second}"),
-            500,
-            why="the client hears that the user is gone, and the user is still there",
-            hint="await service.delete in the route itself, and catch nothing: only then it is done when 204 goes out",
-            at=at,
-        )
+        for error in (
+            RuntimeError("the database is on fire"),
+            OperationalError("UPDATE users", {}, OSError("disk I/O error")),
+            OSError("no space left on device"),
+        ):
+
+            async def broken(_one, _user, error=error):
+                raise error
+
+            monkeypatch.setattr(service, "delete", broken)
+            answer = await api.delete(f"{USERS}/{second}")
+            expect.that(
+                answer.status_code == 500,
+                did=f"DELETE {USERS}/{second}, while service.delete raises {type(error).__name__}",
+                got=shown(answer),
+                expected="500 Internal Server Error",
+                why="the client hears that the user is gone, and the user is still there",
+                hint="await service.delete in the route itself, and catch nothing: only then it is done when 204 "
+                "goes out",
+                at=at,
+            )
