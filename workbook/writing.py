@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from workbook.assemble import check_syntax, clean, describe, merge
+from workbook.assemble import CellError, check_syntax, clean, describe, in_order, merge
 from workbook.course import Course
 from workbook.desk import Desk
 from workbook.errors import WorkbookError
 from workbook.header import Header
 from workbook.origins import Origins
 from workbook.outline import parts
-from workbook.reduction import reduced
+from workbook.reduction import reduced, remembered
 from workbook.timeline import Step, Timeline, labels, timeline
 
 FILLED = "#filled "  # and an exercise: what catching up wrote there
@@ -115,7 +116,7 @@ class Writing:
 
     def _placed(self, existing: str | None, origins: Origins, previous: str | None) -> tuple[str, set[str], bool]:
         """Return the module's new text, the names that the cell wrote, and whether it wrote the whole module."""
-        kept = self._kept(origins)
+        kept = self._kept(origins, previous)
         merging = self.header.merge or (existing is not None and self._goes_into(origins, previous))
         self.done.again = merging and not self.header.merge
         if not merging:
@@ -123,10 +124,10 @@ class Writing:
             return self.code, set(self.parts), True
         module = existing or ""
         if self.done.is_stub:
-            return module, set(), False
+            return in_order(module), set(), False
         cell = reduced(self.code, module, kept) if module else self.code
-        last = reduced(previous, module, kept | self._later(origins)) if previous and module else previous
-        text = merge(module, cell, last) if cell or last else module
+        last = remembered(previous, kept | self._later(origins), self.parts) if previous and module else previous
+        text = merge(module, cell, last) if cell or last else in_order(module)
         return text, set(self.parts) - kept, False
 
     def _goes_into(self, origins: Origins, previous: str | None) -> bool:
@@ -143,8 +144,8 @@ class Writing:
             return set()
         return {name for name in origins.parts if origins.position(name) > self.step.position}
 
-    def _kept(self, origins: Origins) -> set[str]:
-        """Return the cell's definitions that it must leave alone, and note those that differ."""
+    def _kept(self, origins: Origins, previous: str | None) -> set[str]:
+        """Return the cell's definitions that it must leave alone, and note those that differ or that it gave up."""
         if self.step is None or self.header.replace:
             return set()
         later = self._later(origins)
@@ -152,6 +153,7 @@ class Writing:
         kept = {name for name in self.parts if name in later or (gone and name not in origins.parts)}
         there = [name for name in self.parts if name in kept and name in origins.parts]
         differ = [name for name in there if origins.parts[name] != self.parts[name]]
+        differ += [name for name in readable_parts(previous) if name in later and name not in self.parts]
         self.done.left = [(name, origins.step(name)) for name in differ]
         self.done.is_stub = self._would_undo(origins)
         return kept
@@ -167,6 +169,13 @@ class Writing:
     def _is_stub(self) -> bool:
         """Say whether the cell is as it was given."""
         return self.step is not None and dict(self.parts) == dict(self.step.given_parts)
+
+
+def readable_parts(code: str | None) -> Mapping[str, str]:
+    """Return what a remembered cell defines; nothing where it cannot be read."""
+    with suppress(CellError):
+        return parts(code or "")
+    return {}
 
 
 def near_path(course: Course, path: str) -> str | None:
