@@ -14,7 +14,7 @@ from workbook.errors import WorkbookError
 from workbook.header import Header
 from workbook.origins import Origins
 from workbook.outline import parts
-from workbook.reduction import reduced, remembered
+from workbook.reduction import reduced, remembered, without
 from workbook.timeline import Step, Timeline, labels, timeline
 
 FILLED = "#filled "  # and an exercise: what catching up wrote there
@@ -30,7 +30,7 @@ class Written:
         path: the module.
         before: its text before; None where there was no file.
         after: its text now.
-        again: whether the cell was run before, so that it was merged.
+        again: whether the cell was run before, or begins a file that a later one began anew, so that it was merged.
         left: what the cell would have replaced, each with the cell that wrote it.
         is_stub: whether the cell is as it was given, so that the answer in the module stays.
     """
@@ -118,17 +118,18 @@ class Writing:
         """Return the module's new text, the names that the cell wrote, and whether it wrote the whole module."""
         kept = self._kept(origins, previous)
         merging = self.header.merge or (existing is not None and self._goes_into(origins, previous))
-        self.done.again = merging and not self.header.merge
+        anew = merging and self._begins_anew(origins)
+        self.done.again = merging and not self.header.merge and not anew
         if not merging:
             self.done.left, self.done.is_stub = [], False
             return self.code, set(self.parts), True
-        module = existing or ""
+        module = without(existing or "", self._earlier(origins)) if anew and not self.done.is_stub else existing or ""
         if self.done.is_stub:
             return in_order(module), set(), False
         cell = reduced(self.code, module, kept) if module else self.code
         last = remembered(previous, kept | self._later(origins), self.parts) if previous and module else previous
         text = merge(module, cell, last) if cell or last else in_order(module)
-        return text, set(self.parts) - kept, False
+        return text, set(self.parts) - kept, anew
 
     def _goes_into(self, origins: Origins, previous: str | None) -> bool:
         """Say whether a cell that begins a file is merged: it ran before, or a later cell has been here."""
@@ -137,6 +138,20 @@ class Writing:
         if self.step is None:
             return previous is not None
         return origins.whole >= self.step.position or bool(self._later(origins))
+
+    def _begins_anew(self, origins: Origins) -> bool:
+        """Say whether a cell begins a file, and no cell from it on has begun it yet."""
+        if self.step is None or self.header.merge:
+            return False
+        return origins.whole < self.step.position
+
+    def _earlier(self, origins: Origins) -> set[str]:
+        """Return the definitions of earlier cells, which do not outlive one that begins the file anew."""
+        assert self.step is not None
+        known = {name: step for name in origins.parts if (step := origins.step(name)) and origins.is_remembered(name)}
+        gone = {name for name, step in known.items() if step.position < self.step.position and name not in self.parts}
+        stays = [name for name in origins.parts if name not in gone]
+        return {name for name in gone if not any(other.startswith(f"{name}.") for other in stays)}
 
     def _later(self, origins: Origins) -> set[str]:
         """Return the module's definitions that a later cell of the course wrote."""

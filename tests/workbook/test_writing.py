@@ -37,6 +37,39 @@ def double(a: int) -> int:
     return 2 * a
 ```
 
+```python
+%%app words.py
+import json
+
+
+def old() -> str:
+    return json.dumps("old")
+
+
+def word() -> str:
+    return "first"
+```
+
+Then anew.
+
+```python
+%%app words.py
+def word() -> str:
+    return "anew"
+```
+
+Then more.
+
+```python
+%%app words.py --merge
+def word() -> str:
+    return "more"
+
+
+def other() -> str:
+    return word()
+```
+
 #### Exercise 1.1 · `app/main.py`
 
 {HINTS}
@@ -59,7 +92,7 @@ MAIN = "%%app main.py\nfrom fastapi import FastAPI\n\napp = FastAPI()\n"
 HEALTH = '@app.get("/health")\nasync def health():\n    return {"status": "ok"}\n'
 SUM = "%%app numbers.py --exercise 0.2\ndef add(a, b):\n    return b + a\n"
 STUB = '%%app numbers.py --exercise 0.2\ndef add(a: int, b: int) -> int:\n    """Return the sum."""\n    return a - b\n'
-LATER = SECOND.split("```python\n")[2].split("```")[0]
+LATER, FIRST_WORDS, NEW_WORDS, MORE_WORDS = (part.split("```")[0] for part in SECOND.split("```python\n")[2:6])
 
 
 @pytest.fixture
@@ -226,6 +259,23 @@ def test_an_import_that_the_module_lacks_comes_with_an_earlier_cell(run: RunCell
     assert module.startswith("import math\n")
     assert "HALF = math.pi / 2" in module
     assert "better" in module
+
+
+def test_a_file_that_is_begun_anew_loses_what_earlier_cells_wrote(run: RunCell, workspace: Workspace) -> None:
+    """A later cell ran first: the cell that begins the file anew leaves that, and removes what came before it."""
+    for cell in (FIRST_WORDS, NEW_WORDS, MORE_WORDS):
+        run(cell)
+    straight = text(workspace, "words.py")
+    (workspace.app_dir / "words.py").unlink()
+    run(FIRST_WORDS)
+    run(MORE_WORDS)
+    run("%%app words.py --merge\nMINE = 1\n")
+    said = run(NEW_WORDS).summary()
+    assert said.startswith(
+        "removed old; removed the import of json (`%undo` brings it back); left as written later: word"
+    )
+    assert text(workspace, "words.py") == straight + "\n\nMINE = 1\n"
+    assert run(FIRST_WORDS).summary().startswith("unchanged")
 
 
 def test_a_cell_heals_the_order(run: RunCell, workspace: Workspace) -> None:
