@@ -10,6 +10,7 @@ from workbook.header import Header, parse_header
 from workbook.imports import Imports
 from workbook.merging import BUILTINS, Merging
 from workbook.names import is_import
+from workbook.order import Order
 from workbook.outline import definitions, describe
 from workbook.pieces import Piece
 from workbook.syntax import CellError, check, check_syntax, clean
@@ -21,6 +22,7 @@ __all__ = [
     "clean",
     "definitions",
     "describe",
+    "in_order",
     "merge",
     "parse_header",
 ]
@@ -52,13 +54,36 @@ def merge(existing: str, cell: str, previous: str | None = None) -> str:
     for part in (module, new, old):
         part.pieces = one_block(part.pieces)
     merge_top(module, new, old)
-    outer = BUILTINS | {name.bound.split(".")[0] for name in module.imports.names}
-    module.pieces = Merging(module.pieces, new.pieces, old.pieces, outer).run()
+    module.pieces = Merging(module.pieces, new.pieces, old.pieces, names_above(module)).run()
     code = "\n".join(piece.text for piece in module.pieces)
     module.imports.drop(set(old.imports.names) - set(new.imports.names), code)
+    moved = heal(module)
     text = module.render()
     check(text, "the module with the cell in it", "", "run the cell without `--merge`")
-    return text
+    return read_module(text).render() if moved else text  # an import that moved up may be one of those at the top now
+
+
+def in_order(text: str) -> str:
+    """Return a module in which what a statement needs at import time stands above it; as it is, where it does.
+
+    Raises:
+        CellError: The text is not right Python.
+    """
+    check(clean(text), FILE, "", "repair it in the editor, or take back its change with `%undo`")
+    module = read_module(clean(text))
+    return read_module(module.render()).render() if heal(module) else text
+
+
+def heal(module: Module) -> bool:
+    """Move up what stands below its first use at import time; say whether anything did."""
+    lazy = any(name.section == 0 and name.name == "annotations" for name in module.imports.names)
+    star = any(name.name == "*" for name in module.imports.names)  # nobody knows what it brings
+    return not star and Order(module.pieces, names_above(module), lazy, whole=True).heal()
+
+
+def names_above(module: Module) -> frozenset[str]:
+    """Return the names that are there before a module's own statements run."""
+    return BUILTINS | {name.bound.split(".")[0] for name in module.imports.names}
 
 
 def last_run(previous: str | None) -> Module:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 
 from workbook.blocks import unite_block
 from workbook.bodies import read_class
-from workbook.names import MAIN, TYPE_CHECKING, Key, is_import, needs
+from workbook.names import MAIN, TYPE_CHECKING, Key
+from workbook.order import Order
 from workbook.pieces import Piece
 
 BUILTINS = frozenset(dir(builtins))
@@ -43,8 +44,9 @@ class Merging:
         for number in range(len(self.cell)):
             if number not in self.places:
                 self.insert(number)
+        order = Order(self.pieces, self.outer)
         for piece in self.fresh:
-            self.hoist(piece)
+            order.hoist(piece)
         return self.pieces
 
     def remove(self) -> None:
@@ -121,45 +123,6 @@ class Merging:
     def at(self, number: int) -> int:
         """Return where a piece of the cell stands."""
         return self.pieces.index(self.places[number])
-
-    def hoist(self, piece: Piece) -> None:
-        """Move what a piece needs at import time, and stands below it, above it."""
-        at = self.pieces.index(piece)
-        needed: list[Piece] = []
-        if not self.gather(piece, at, needed, {piece}) or not needed:
-            return
-        rest = [other for other in self.pieces if other not in needed]
-        at = rest.index(piece)
-        self.pieces[:] = [*rest[:at], *needed, *rest[at:]]
-
-    def gather(self, piece: Piece, at: int, needed: list[Piece], seen: set[Piece]) -> bool:
-        """Collect what a piece needs from below the place; return False where none may be moved."""
-        above, below = self.pieces[:at], self.pieces[at + 1 :]
-        for name in sorted(needs(piece.node) - self.outer):
-            key = ("", name)
-            if any(key in binds(other) for other in above):
-                continue
-            if key in self.pieces[at].keys and piece is not self.pieces[at]:
-                return False
-            found = next((other for other in below if key in binds(other)), None)
-            if found is None or found in seen or key in piece.keys:
-                continue
-            if found.node is not None and is_import(found.node):
-                return False  # it stands so low for a reason
-            if any(other.keys & found.keys for other in self.pieces if other is not found):
-                return False  # of several definitions, none moves past another
-            seen.add(found)
-            if not self.gather(found, at, needed, seen):
-                return False
-            needed.append(found)
-        return True
-
-
-def binds(piece: Piece) -> frozenset[Key]:
-    """Return what a piece defines; of an import that stays where it is, the names that it binds."""
-    if not isinstance(piece.node, ast.Import | ast.ImportFrom):
-        return piece.keys
-    return frozenset(("", alias.asname or alias.name.split(".")[0]) for alias in piece.node.names)
 
 
 def groups(cell: Sequence[Piece]) -> Iterator[list[int]]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 
 from workbook.bodies import Module, read_class, read_module
+from workbook.imports import Name
+from workbook.names import bound
 from workbook.outline import DOCSTRING, is_loose, qualified, statement_name
 from workbook.pieces import Piece
-from workbook.syntax import clean
+from workbook.syntax import check, clean
 
 
 def reduced(cell: str, module: str, kept: Collection[str]) -> str:
@@ -35,6 +37,27 @@ def reduced(cell: str, module: str, kept: Collection[str]) -> str:
     if not any(piece.node for piece in new.pieces):
         new.pieces = []
     return "" if new.is_empty else new.render()
+
+
+def remembered(cell: str, kept: Collection[str], now: Collection[str]) -> str:
+    """Return the code of a cell's last run without what it must leave alone, which so counts as written by others.
+
+    Args:
+        cell: the code of the last run.
+        kept: names as `outline.parts` gives them.
+        now: the names that the cell defines now; what it gives up of a class that is among them still goes.
+
+    Raises:
+        CellError: the cell is not right Python.
+    """
+    if not kept:
+        return cell
+    classes = {node.name for node in check(clean(cell), "the last run", "").body if isinstance(node, ast.ClassDef)}
+    found = read_module(without(cell, set(kept) - (classes & set(now))))
+    found.header = []
+    if DOCSTRING in kept:
+        found.docstring = ""
+    return "" if found.is_empty else found.render()
 
 
 def _piece(piece: Piece, module: list[Piece], kept: Collection[str]) -> Piece | None:
@@ -86,16 +109,32 @@ def _member_names(member: Piece, name: str) -> list[str]:
 
 
 def _keep_imports(new: Module, old: Module, before: list[Piece], wanted: list[Piece]) -> None:
-    """Leave out the imports that only what was left out needs."""
+    """Leave out the imports that only what was left out needs, but for those that the module lacks."""
+    lacking = _lacking(new, old)
     whole = "\n".join(piece.text for piece in before)
     code = "\n".join(piece.text for piece in wanted)
     used = replace(new.imports, names=dict(new.imports.names))
     used.drop(list(new.imports.names), whole)
-    new.imports.drop(list(used.names), code)
-    there = set(old.imports.names)
+    new.imports.drop([name for name in used.names if name not in lacking], code)
+    there = {*old.imports.names, *lacking}
     if not code:
         for name in [name for name in new.imports.names if name not in there]:
             new.imports.names.pop(name)
+
+
+def _lacking(new: Module, old: Module) -> set[Name]:
+    """Return those of a cell's imports whose names the module uses and does not bind."""
+    there = {name.bound.split(".")[0] for name in old.imports.names}
+    there = there.union(*(bound(piece.node) for piece in old.pieces))
+    lacking = {name for name in new.imports.names if name.name != "*" and name.bound.split(".")[0] not in there}
+    read = {node.id for piece in old.pieces for node in _names(piece)}
+    return {name for name in lacking if name.bound.split(".")[0] in read}
+
+
+def _names(piece: Piece) -> Iterator[ast.Name]:
+    """Yield the names that a piece reads, also in its functions."""
+    tree = ast.Module([], []) if piece.node is None else piece.node
+    yield from (node for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load))
 
 
 def without(module: str, names: Collection[str]) -> str:

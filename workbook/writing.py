@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from workbook.aside import ASIDE, set_aside
-from workbook.assemble import check_syntax, clean, describe, merge
+from workbook.assemble import CellError, check_syntax, clean, describe, in_order, merge
 from workbook.broken import require_python
 from workbook.course import Course
 from workbook.desk import Desk
@@ -16,7 +17,7 @@ from workbook.header import Header
 from workbook.history import NOT_WRITTEN
 from workbook.origins import Origins
 from workbook.outline import parts
-from workbook.reduction import reduced
+from workbook.reduction import reduced, remembered, without
 from workbook.timeline import Step, Timeline, labels, timeline
 
 FILLED = "#filled "  # and an exercise: what catching up wrote there
@@ -32,7 +33,7 @@ class Written:
         path: the module.
         before: its text before; None where there was no file.
         after: its text now.
-        again: whether the cell was run before, so that it was merged.
+        again: whether the cell was run before, or begins a file that a later one began anew, so that it was merged.
         left: what the cell would have replaced, each with the cell that wrote it.
         is_stub: whether the cell is as it was given, so that the answer in the module stays.
         draft: the number in the history under which a cell is kept that was left out, in whole or in part.
@@ -147,20 +148,21 @@ class Writing:
 
     def _placed(self, existing: str | None, origins: Origins, previous: str | None) -> tuple[str, set[str], bool]:
         """Return the module's new text, the names that the cell wrote, and whether it wrote the whole module."""
-        kept = self.kept = self._kept(origins)
+        kept = self.kept = self._kept(origins, previous)
         merging = self.header.merge or (existing is not None and self._goes_into(origins, previous))
-        self.done.again = merging and not self.header.merge
+        anew = merging and self._begins_anew(origins)
+        self.done.again = merging and not self.header.merge and not anew
         if not merging:
             self.done.left, self.done.is_stub = [], False
             return self.code, set(self.parts), True
-        module = existing or ""
-        require_python(self.workspace, {self.header.path: module})
+        require_python(self.workspace, {self.header.path: existing or ""})
+        module = without(existing or "", self._earlier(origins)) if anew and not self.done.is_stub else existing or ""
         if self.done.is_stub:
-            return module, set(), False
+            return in_order(module), set(), False
         cell = reduced(self.code, module, kept) if module else self.code
-        last = reduced(previous, module, kept | self._later(origins)) if previous and module else previous
-        text = merge(module, cell, last) if cell or last else module
-        return text, set(self.parts) - kept, False
+        last = remembered(previous, kept | self._later(origins), self.parts) if previous and module else previous
+        text = merge(module, cell, last) if cell or last else in_order(module)
+        return text, set(self.parts) - kept, anew
 
     def _goes_into(self, origins: Origins, previous: str | None) -> bool:
         """Say whether a cell that begins a file is merged: it ran before, or a later cell has been here."""
@@ -170,14 +172,28 @@ class Writing:
             return previous is not None
         return origins.whole >= self.step.position or bool(self._later(origins))
 
+    def _begins_anew(self, origins: Origins) -> bool:
+        """Say whether a cell begins a file, and no cell from it on has begun it yet."""
+        if self.step is None or self.header.merge:
+            return False
+        return origins.whole < self.step.position
+
+    def _earlier(self, origins: Origins) -> set[str]:
+        """Return the definitions of earlier cells, which do not outlive one that begins the file anew."""
+        assert self.step is not None
+        known = {name: step for name in origins.parts if (step := origins.step(name)) and origins.is_remembered(name)}
+        gone = {name for name, step in known.items() if step.position < self.step.position and name not in self.parts}
+        stays = [name for name in origins.parts if name not in gone]
+        return {name for name in gone if not any(other.startswith(f"{name}.") for other in stays)}
+
     def _later(self, origins: Origins) -> set[str]:
         """Return the module's definitions that a later cell of the course wrote."""
         if self.step is None or self.header.replace:
             return set()
         return {name for name in origins.parts if origins.position(name) > self.step.position}
 
-    def _kept(self, origins: Origins) -> set[str]:
-        """Return the cell's definitions that it must leave alone, and note those that differ."""
+    def _kept(self, origins: Origins, previous: str | None) -> set[str]:
+        """Return the cell's definitions that it must leave alone, and note those that differ or that it gave up."""
         if self.step is None or self.header.replace:
             return set()
         later = self._later(origins)
@@ -185,6 +201,7 @@ class Writing:
         kept = {name for name in self.parts if name in later or (gone and name not in origins.parts)}
         there = [name for name in self.parts if name in kept and name in origins.parts]
         differ = [name for name in there if origins.parts[name] != self.parts[name]]
+        differ += [name for name in readable_parts(previous) if name in later and name not in self.parts]
         self.done.left = [(name, origins.step(name)) for name in differ]
         self.done.is_stub = self._would_undo(origins)
         return kept
@@ -200,6 +217,13 @@ class Writing:
     def _is_stub(self) -> bool:
         """Say whether the cell is as it was given."""
         return self.step is not None and dict(self.parts) == dict(self.step.given_parts)
+
+
+def readable_parts(code: str | None) -> Mapping[str, str]:
+    """Return what a remembered cell defines; nothing where it cannot be read."""
+    with suppress(CellError):
+        return parts(code or "")
+    return {}
 
 
 def near_path(course: Course, path: str) -> str | None:

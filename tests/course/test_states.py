@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import random
+import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +24,8 @@ from workbook.answers import read_answers
 from workbook.assemble import parse_header
 from workbook.chapter import Cell
 from workbook.course import Course
+from workbook.desk import Draft
+from workbook.job import NEEDED
 from workbook.outline import parts
 from workbook.snapshot import Snapshot, writes
 from workbook.standing import standing
@@ -120,6 +124,38 @@ def test_solved_notebooks_leave_the_same_files_in_any_order(course: Course, lear
         for position in positions:
             learner.do(position, "stub" if number % 3 == 0 else "solved")
         assert learner.files == finished, f"chapter {timeline(course).steps[positions[0]].chapter} run again"
+
+
+@settings(
+    max_examples=3 * EXAMPLES,
+    derandomize=True,
+    deadline=None,
+    database=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+@given(data=st.data())
+def test_the_cells_of_a_module_in_any_order(course: Course, data: st.DataObject) -> None:
+    """A module can be imported once all its cells ran; run again, in order, they define what they always define."""
+    line = timeline(course)
+    path = data.draw(st.sampled_from([path for path, steps in line.by_path.items() if len(steps) > 1]))
+    desk = Draft()
+    for step in data.draw(st.permutations(line.by_path[path])):
+        writing.write(course, desk, step.header, step.solved)
+    with tempfile.TemporaryDirectory(prefix="states-") as folder:
+        Snapshot({**line.states[-1], path: desk.files[path]}).write(Path(folder))
+        name = "app." + path.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+        command = [sys.executable, "-B", "-c", f"import {name}"]
+        done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{done.stderr}\n{desk.files[path]}"
+    for step in line.by_path[path]:
+        writing.write(course, desk, step.header, step.solved)
+    assert parts(desk.files[path]) == parts(line.states[-1][path])
+
+
+def environment() -> dict[str, str]:
+    """Return what a program needs of the environment, and no settings of the app."""
+    return {name: value for name, value in os.environ.items() if name in NEEDED}
 
 
 def states() -> st.SearchStrategy[tuple[int, dict[int, str], list[int], int]]:

@@ -18,6 +18,7 @@ from workbook.assemble import (
     clean,
     definitions,
     describe,
+    in_order,
     merge,
     parse_header,
 )
@@ -235,6 +236,51 @@ class TestDefinitionsMerge:
             "class B:\n    y: str\n\nN = B\n\nclass A:\n    x: N\n",
         )
         assert result.index("class B") < result.index("N = B") < result.index("class A")
+
+    @pytest.mark.parametrize(
+        ("existing", "cell", "order"),
+        [
+            (
+                "class Admin(User): ...\n",
+                "Name = str\n\n\nclass User:\n    name: Name\n",
+                "Name = |class User|class Admin",
+            ),
+            ("def f(kind: Kind = Kind.A): ...\n", "class Kind:\n    A = 1\n", "class Kind|def f"),
+            ("@app.get('/')\ndef root(): ...\n", "# the app\napp = FastAPI()\n", "# the app|app = |def root"),
+            ("@deco\ndef f(): ...\n", "def deco(f): return f * N\nN = 2\n", "N = |def deco|def f"),
+            ("app = make()\n\n\ndef make():\n    return tune(1)\n", "def tune(x): ...\n", "def tune|app = "),
+            ("class A(Base): ...\n\n\nfrom app.base import Base\n", "X = 1\n", "import Base|class A"),
+            ("if DEBUG:\n    log(1)\n", "DEBUG = True\n", "DEBUG = |if DEBUG"),
+        ],
+    )
+    def test_what_stands_below_its_first_use_is_moved_up(self, existing: str, cell: str, order: str) -> None:
+        """A base, a default, a decorator, an annotation, what a called function reads: all of it comes first."""
+        result = merged(existing, cell)
+        places = [result.index(part) for part in order.split("|")]
+        assert places == sorted(places), result
+        assert merged(existing.rstrip() + "\n\n\n" + cell, "OTHER = 1\n").index("OTHER") > places[-1]
+        assert in_order(result) == result
+
+    @pytest.mark.parametrize(
+        "existing",
+        [
+            "def f():\n    return LATER\n\n\nLATER = 1\n",
+            "async def f():\n    return LATER\n\n\nx = f()\nLATER = 1\n",
+            "from __future__ import annotations\n\n\ndef f(x: A) -> A:\n    y: A = x\n\n\nclass A:\n    b: B\n\n\nclass B:\n    a: A\n",
+            "class A(B):\n    x = 1\n\n\nclass B(A):\n    y = 1\n",
+            "KEYS = [key for key in (1, 2)]\nkey = 3\n",
+            "f = lambda: key\nkey = 3\n",
+            "try:\n    import toml\nexcept ImportError:\n    toml = None\n\nX = toml\ntoml = 1\n",
+            "x = A()\n\n\nclass A:\n    x = 1\n\n\nclass A:\n    x = 2\n",
+            "from a import *\n\nX = Y\nY = 1\n",
+            "class A:\n    x: 'B'\n\n\nclass B:\n    x = 1\n",
+        ],
+    )
+    def test_a_module_that_is_in_order_or_cannot_be_stays(self, existing: str) -> None:
+        """Nothing moves for a function's body, for annotations that nobody reads, in a circle, or among namesakes."""
+        assert in_order(existing) == existing
+        result = merge(existing, "OTHER = 1\n")
+        assert result.replace("OTHER = 1\n", "").split() == existing.split()
 
     def test_statements_are_not_doubled(self) -> None:
         """A statement that is there already, however it is spaced, is not added again."""

@@ -37,6 +37,39 @@ def double(a: int) -> int:
     return 2 * a
 ```
 
+```python
+%%app words.py
+import json
+
+
+def old() -> str:
+    return json.dumps("old")
+
+
+def word() -> str:
+    return "first"
+```
+
+Then anew.
+
+```python
+%%app words.py
+def word() -> str:
+    return "anew"
+```
+
+Then more.
+
+```python
+%%app words.py --merge
+def word() -> str:
+    return "more"
+
+
+def other() -> str:
+    return word()
+```
+
 #### Exercise 1.1 · `app/main.py`
 
 {HINTS}
@@ -59,7 +92,7 @@ MAIN = "%%app main.py\nfrom fastapi import FastAPI\n\napp = FastAPI()\n"
 HEALTH = '@app.get("/health")\nasync def health():\n    return {"status": "ok"}\n'
 SUM = "%%app numbers.py --exercise 0.2\ndef add(a, b):\n    return b + a\n"
 STUB = '%%app numbers.py --exercise 0.2\ndef add(a: int, b: int) -> int:\n    """Return the sum."""\n    return a - b\n'
-LATER = SECOND.split("```python\n")[2].split("```")[0]
+LATER, FIRST_WORDS, NEW_WORDS, MORE_WORDS = (part.split("```")[0] for part in SECOND.split("```python\n")[2:6])
 
 
 @pytest.fixture
@@ -188,3 +221,68 @@ def test_a_path_like_one_of_the_course_is_noticed(course: Course) -> None:
     assert writing.near_path(course, "number.py") == "numbers.py"
     assert writing.near_path(course, "numbers.py") is None
     assert writing.near_path(course, "greetings.py") is None
+
+
+def test_what_a_later_cell_wrote_survives_another_name(run: RunCell, workspace: Workspace) -> None:
+    """A cell whose function has another name now keeps the old one, if a later cell wrote it; it says so."""
+    run(SUM)
+    run(LATER)
+    said = run(SUM.replace("def add", "def plus")).summary()
+    assert "print(a, b)" in text(workspace, "numbers.py")
+    assert said.startswith("added plus; left as written later: add (chapter 1)")
+    said = run(SUM.replace("def add", "def total")).summary()
+    assert said.startswith("added total; removed plus (this cell had it before")
+    assert "def add" in text(workspace, "numbers.py")
+
+
+def test_what_a_later_cell_wrote_in_a_class_survives_another_name(run: RunCell, workspace: Workspace) -> None:
+    """Of a class, too, only what the cell itself brought goes."""
+    first = "%%app numbers.py --exercise 0.2\nimport math\n\n\nclass Sum:\n    A = math.pi\n\n    def add(self): ...\n"
+    run(first)
+    run("%%app numbers.py --merge --exercise 0.2\n" + first.split("\n", 1)[1])
+    run("%%app main.py --merge --exercise 1.1\n" + HEALTH)
+    run("%%app numbers.py --merge\nclass Sum:\n    def add(self):\n        return 1\n")
+    done = run(first.replace("A =", "B =").replace("add", "plus"))
+    assert [name for name, _ in done.left] == ["Sum.add"]
+    module = text(workspace, "numbers.py")
+    assert "B = math.pi" in module
+    assert "A = " not in module
+    assert "def plus" in module
+    assert "return 1" in module
+
+
+def test_an_import_that_the_module_lacks_comes_with_an_earlier_cell(run: RunCell, workspace: Workspace) -> None:
+    """A later cell was run first: the cell that imports what it uses brings the import, though nothing else."""
+    run("%%app main.py --merge --exercise 1.1\nHALF = math.pi / 2\n\n\n" + HEALTH.replace("ok", "better"))
+    run("%%app main.py --merge --exercise 0.1\nimport json\nimport math\n\nHALF = math.pi\n\n\n" + HEALTH)
+    module = text(workspace, "main.py")
+    assert module.startswith("import math\n")
+    assert "HALF = math.pi / 2" in module
+    assert "better" in module
+
+
+def test_a_file_that_is_begun_anew_loses_what_earlier_cells_wrote(run: RunCell, workspace: Workspace) -> None:
+    """A later cell ran first: the cell that begins the file anew leaves that, and removes what came before it."""
+    for cell in (FIRST_WORDS, NEW_WORDS, MORE_WORDS):
+        run(cell)
+    straight = text(workspace, "words.py")
+    (workspace.app_dir / "words.py").unlink()
+    run(FIRST_WORDS)
+    run(MORE_WORDS)
+    run("%%app words.py --merge\nMINE = 1\n")
+    said = run(NEW_WORDS).summary()
+    assert said.startswith(
+        "removed old; removed the import of json (`%undo` brings it back); left as written later: word"
+    )
+    assert text(workspace, "words.py") == straight + "\n\nMINE = 1\n"
+    assert run(FIRST_WORDS).summary().startswith("unchanged")
+
+
+def test_a_cell_heals_the_order(run: RunCell, workspace: Workspace) -> None:
+    """A module whose app stands below its route is put in order by any of its cells, also by one that adds nothing."""
+    broken = HEALTH + "\n\nfrom fastapi import FastAPI\n\napp = FastAPI()\n"
+    for cell in (MAIN, "%%app main.py --merge --exercise 0.1\n" + HEALTH):
+        (workspace.app_dir / "main.py").write_text(broken, encoding="utf-8")
+        run(cell)
+        module = text(workspace, "main.py")
+        assert module.index("import FastAPI") < module.index("app = FastAPI()") < module.index("@app.get"), module
