@@ -16,6 +16,9 @@ PATIENCE = 600  # seconds: only a process that hangs needs them, also on a busy 
 @contextmanager
 def demo(folder: Path, port: int = 0, settings: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
     """Run the command in a folder; interrupt it at the end, and kill what does not obey, with all that it started."""
+    # a background job of a shell ignores Ctrl-C, and so does what it starts
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     command = [sys.executable, "-m", "workbook.cli", "demo", "--port", str(port)]
     started = subprocess.Popen(
         command,

@@ -1023,16 +1023,16 @@ class TestUpdateMe:
         before = await people.stored(ada)
         for name, value in (
             ("role", "admin"),
-            ("role", "emperor"),
             ("is_superuser", True),
             ("is_active", False),
             ("password", "Battery staple"),
-            ("password", "weak"),
             ("hashed_password", "!"),
             ("id", 4711),
             ("deleted_at", None),
             ("deleted_at", "2030-01-01T00:00:00Z"),
             ("created_at", "2030-01-01T00:00:00Z"),
+            ("role", "emperor"),
+            ("password", "weak"),
         ):
             answer = await ask(visitor, ada, "PATCH", "/users/me", **{"full_name": "Ada", name: value})
             expect.that(
