@@ -166,16 +166,17 @@ def test_the_minutes_are_honest() -> None:
 
 def test_the_lock_is_complete() -> None:
     """What each locked package wants, on every supported Python and system, the lock holds in a version that fits."""
-    pins = {canonicalize_name(entry.name): entry for entry in map(Requirement, pinned_lines())}
-    wants = {name: wanted_by(name) for name in pins}
-    missing = {
-        f"{name} on {place['sys_platform']}, Python {place['python_version']}: {wanted}"
-        for place in places()
-        for name, entry in pins.items()
-        if entry.marker is None or entry.marker.evaluate(place)
-        for wanted in wants[name]
-        if (wanted.marker is None or wanted.marker.evaluate(place)) and not is_met(wanted, pins, place)
-    }
+    entries = [Requirement(line) for line in pinned_lines()]
+    wants = {entry.name: wanted_by(entry.name) for entry in entries}
+    missing = set()
+    for place in places():
+        pins = {canonicalize_name(entry.name): entry for entry in entries if applies(entry, place)}
+        missing |= {
+            f"{entry.name} on {place['sys_platform']}, Python {place['python_version']}: {wanted}"
+            for entry in pins.values()
+            for wanted in wants[entry.name]
+            if applies(wanted, place) and not is_met(wanted, pins)
+        }
     assert missing == set()
 
 
@@ -206,12 +207,15 @@ def places() -> list[dict[str, str]]:
     ]
 
 
-def is_met(wanted: Requirement, pins: dict[NormalizedName, Requirement], place: dict[str, str]) -> bool:
-    """Say whether the lock holds a package that another one wants, there, in a version that fits."""
+def applies(entry: Requirement, place: dict[str, str]) -> bool:
+    """Say whether a requirement's marker takes it in, there; a package may be locked once for each Python."""
+    return entry.marker is None or entry.marker.evaluate(place)
+
+
+def is_met(wanted: Requirement, pins: dict[NormalizedName, Requirement]) -> bool:
+    """Say whether the lock holds a package that another one wants in a version that fits."""
     entry = pins.get(canonicalize_name(wanted.name))
-    if entry is None or not (entry.marker is None or entry.marker.evaluate(place)):
-        return False
-    return wanted.specifier.contains(next(iter(entry.specifier)).version, prereleases=True)
+    return entry is not None and wanted.specifier.contains(next(iter(entry.specifier)).version, prereleases=True)
 
 
 # Where a file may lie: what stands here is the layout that CONTRIBUTING describes.
