@@ -1,11 +1,14 @@
 """Checks of chapter 12: revisions run on SQLite, and on a real PostgreSQL where the machine has one."""
 
 import ast
+import asyncio
+import contextlib
 import inspect
 import logging
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -29,6 +32,8 @@ with context.begin_transaction():
     context.run_migrations()
 """
 REVISION = """
+import time
+
 from alembic import op
 import sqlalchemy as sa
 
@@ -100,17 +105,17 @@ def _quiet():
 
 @pytest.fixture
 def chain(load, tmp_path, monkeypatch):
-    """Put a chain of the check's own in place of the learner's revisions: a1, a2, and with `broken` one that fails."""
+    """Put a chain of the check's own in place of the learner's revisions: a1, a2, a3, with `broken` one that fails."""
     migrate, folder = load("db.migrate"), tmp_path / "migrations"
 
-    def make(*, broken=False):
+    def make(*, broken=False, slow=False):
         versions = folder / "versions"
         versions.mkdir(parents=True, exist_ok=True)
         (folder / "env.py").write_text(ENV)
-        for id, before in (("a1", None), ("a2", "a1"), *([("a3", "a2")] if broken else [])):
-            more = "raise ValueError('this revision fails')" if id == "a3" else ""
+        for id, before in (("a1", None), ("a2", "a1"), ("a3", "a2"), *([("a4", "a3")] if broken else [])):
+            more = "raise ValueError('this revision fails')" if id == "a4" else "time.sleep(0.3)" if slow else ""
             (versions / f"{id}.py").write_text(REVISION.format(id=id, before=before, more=more))
-        monkeypatch.setattr(migrate, "MIGRATIONS", folder)
+        monkeypatch.setattr(sys.modules["app.db.migrate"], "MIGRATIONS", folder)
         return migrate
 
     return make
@@ -129,6 +134,8 @@ def all_returned(database, *, did, at):
 
 
 SYNC = [
+    ("Connection, url, or dialect", "the config carries no connection: hand the one of `run_sync` to make_config"),
+    ("AsyncConnection'", "Alembic is synchronous: `run_sync` calls it with the connection it needs"),
     ("greenlet_spawn has not been called", "Alembic is synchronous: `run_sync` calls it with the connection it needs"),
     (
         "'AsyncConnection' object has no attribute",
@@ -172,7 +179,10 @@ class TestMigrate:
             did = f"current(engine), {database}"
             found = await call(migrate.current, database.engine, did=f"{did}, a new database")
             why = "nobody would know which revisions a database has seen"
-            expect.equal(found, None, did=f"{did}, a new database", why=why, at=migrate.current)
+            hint = (
+                "`read_revision` reads it, on a connection of this engine; `head` tells of the files, not of a database"
+            )
+            expect.equal(found, None, did=f"{did}, a new database", why=why, hint=hint, at=migrate.current)
             names = await database.look(lambda found: found.get_table_names())
             expect.equal(
                 names,
@@ -190,17 +200,17 @@ class TestMigrate:
             hint = (
                 "`read_revision` reads it, on a connection of this engine; `head` tells of the files, not of a database"
             )
-            expect.equal(found, "a1", did=f"{did} with a1, the newest is a2", why=why, hint=hint, at=migrate.current)
+            expect.equal(found, "a1", did=f"{did} with a1, the newest is a3", why=why, hint=hint, at=migrate.current)
             all_returned(database, did=did, at=migrate.current)
 
     async def test_upgrade(self, chain, databases):
         """`upgrade` runs the revisions that are missing, up to the newest or to the one that is named, and commits"""
         migrate = chain()
         for database in databases:
-            for arguments, expected in ((("a1",), "a1"), ((), "a2"), ((), "a2")):
+            for arguments, expected in ((("a1",), "a1"), ((), "a3"), ((), "a3")):
                 did = f"upgrade(engine{''.join(f', {one!r}' for one in arguments)}), {database}"
                 await call(migrate.upgrade, database.engine, *arguments, did=did)
-                names = ["table_a1", "table_a2"][: int(expected[1])]
+                names = ["table_a1", "table_a2", "table_a3"][: int(expected[1])]
                 expect.equal(
                     (await database.revision(), await database.tables()),
                     (expected, names),
@@ -229,11 +239,36 @@ class TestMigrate:
                 )
                 all_returned(database, did=did, at=migrate.downgrade)
 
+    async def test_changing(self, chain, databases, monkeypatch):
+        """`upgrade` and `downgrade` work on a connection of `changing`, which commits all of it or nothing"""
+        migrate, used = chain(), []
+        module = sys.modules["app.db.migrate"]
+        changing = module.changing
+
+        def noted(engine):
+            used.append(engine)
+            return changing(engine)
+
+        monkeypatch.setattr(module, "changing", noted)
+        engine = databases[0].engine
+        for function, revision in ((migrate.upgrade, "a1"), (migrate.downgrade, "base")):
+            used.clear()
+            did = f"{function.__name__}(engine, {revision!r})"
+            await call(function, engine, revision, did=did)
+            expect.equal(
+                len(used),
+                1,
+                did=f"{did}: how often it takes a connection of `changing`",
+                why="a step that fails half way must leave nothing, and what all changes need stands in `changing`",
+                hint="`async with changing(engine) as connection:` gives the connection, and ends the transaction",
+                at=function,
+            )
+
     async def test_failure(self, chain, databases):
         """When a revision fails, its error comes out, and the database keeps the revision that it had"""
         migrate = chain(broken=True)
         for database in databases:
-            await call(migrate.upgrade, database.engine, "a2", did="upgrade(engine, 'a2')")
+            await call(migrate.upgrade, database.engine, "a3", did="upgrade(engine, 'a3')")
             with expect.raising(
                 ValueError,
                 says="this revision fails",
@@ -245,7 +280,7 @@ class TestMigrate:
                 await migrate.upgrade(database.engine)
             expect.equal(
                 await database.revision(),
-                "a2",
+                "a3",
                 did=f"then the revision, {database}",
                 why="the next upgrade would leave out a revision that never ran",
                 at=migrate.upgrade,
@@ -314,7 +349,7 @@ class TestEnvironment:
             expected="users, items, login_sessions",
             why="the revision would be empty, and whoever runs it gets no table",
             hint="a table is known when the module of its model was imported: which module imports them all?",
-            at=env.run_migrations,
+            at=env.all_tables,
         )
 
     def test_next_year(self, load, tmp_path):
@@ -330,7 +365,7 @@ class TestEnvironment:
             expected="the new table is among them",
             why="the next model would be forgotten, and its revision would be empty again",
             hint="do not list the models here again: import from the one module that lists them",
-            at=env.run_migrations,
+            at=env.all_tables,
         )
 
     async def test_given_connection(self, load, databases):
@@ -343,18 +378,18 @@ class TestEnvironment:
             "0001",
             did=f"upgrade(engine, '0001'), {database}, then the revision of this database",
             why="a test would migrate the database of the settings, which may be the real one",
-            hint="keep what follows the import as it was given",
+            hint="keep the rest of env.py as it was given",
             at=env.run_migrations,
         )
 
 
+REVISIONS = {"0001": "r0001_first_tables", "0002": "r0002_last_seen", "0003": "r0003_last_used"}
 FIRST = ("items", "login_sessions", "users")
 
 
 def revision_file(load, id):
     """Return the learner's module of a revision."""
-    name = {"0001": "r0001_first_tables"}[id]
-    return load(f"db.migrations.versions.{name}")
+    return load(f"db.migrations.versions.{REVISIONS[id]}")
 
 
 def imports_of(module):
@@ -375,6 +410,15 @@ IN_REVISION = [
     ("DependentObjectsStillExist", "another table points to this one: drop those first that point to others"),
     ("cannot drop table users", "other tables point to users: drop those first that point to others"),
     ("already exists", "this is there already: does downgrade take away everything that upgrade makes?"),
+    ("contains null values", "the rows that are there have no value yet: add the column, fill it, then close it"),
+    (
+        "Cannot add a NOT NULL column",
+        "the rows that are there have no value yet: add the column, fill it, then close it",
+    ),
+    ("NOT NULL constraint failed", "a row has no value when the column is closed: fill it between the two steps"),
+    ('near "ALTER": syntax error', "SQLite cannot change a column: do it inside `op.batch_alter_table`"),
+    ("No support for ALTER of constraints", "SQLite cannot change a column: do it inside `op.batch_alter_table`"),
+    ("no such column", "the column has another name at this moment: compare the order of the steps"),
     ("has no attribute 'UtcDateTime'", "a revision names only types of SQLAlchemy: sa.DateTime(timezone=True)"),
 ]
 
@@ -546,7 +590,7 @@ class TestStart:
         """In development the app brings its database to the newest revision when it starts, from any revision"""
         migrate, prepare = chain(), load("db.schema").prepare_schema
         for database in databases:
-            for before in (None, "a1", "a2"):
+            for before in (None, "a1", "a3"):
                 if before:
                     await migrate.downgrade(database.engine, "base")
                     await migrate.upgrade(database.engine, before)
@@ -555,7 +599,7 @@ class TestStart:
                     pass
                 expect.equal(
                     (await database.revision(), await database.tables()),
-                    ("a2", ["table_a1", "table_a2"]),
+                    ("a3", ["table_a1", "table_a2", "table_a3"]),
                     did=f"{did}, then revision and tables",
                     why="the app would run on tables that it was not written for",
                     hint="`upgrade` brings a database to the newest revision; the revisions make all tables",
@@ -573,7 +617,7 @@ class TestStart:
                         pass
                 except load("db.schema").SchemaNotReady as error:
                     raise expect.Wrong(
-                        did=f"start in {stage}, {database}, revision a2, which is the newest",
+                        did=f"start in {stage}, {database}, revision a3, which is the newest",
                         got=f"SchemaNotReady: {error}",
                         expected="it starts",
                         why="nobody could ever start the app there",
@@ -591,7 +635,7 @@ class TestStart:
                     if before:
                         await migrate.upgrade(database.engine, before)
                     tables = await database.tables()
-                    did = f"start in {stage}, {database}, revision {before}, the newest is a2"
+                    did = f"start in {stage}, {database}, revision {before}, the newest is a3"
                     with expect.raising(
                         refusal,
                         did=did,
@@ -610,7 +654,7 @@ class TestStart:
                         at=prepare,
                     )
                     said = str(caught.value)
-                    for part in (str(before), "a2", "python -m app.db.migrate upgrade"):
+                    for part in (str(before), "a3", "python -m app.db.migrate upgrade"):
                         expect.that(
                             part in said,
                             did=f"{did}: the message",
@@ -632,4 +676,336 @@ class TestStart:
             why="tables that no revision made make the next upgrade fail: they are there already",
             hint="what `upgrade` does is enough",
             at=module.prepare_schema,
+        )
+
+
+PROCESS = """
+import asyncio, sys, time
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from app.db import migrate
+from app.db.session import make_engine
+migrate.MIGRATIONS = Path(sys.argv[3])
+ready, go = Path(sys.argv[4]), Path(sys.argv[5])
+
+async def main():
+    engine = make_engine(sys.argv[2])
+    migrate.head()
+    ready.touch()
+    while not go.exists():
+        time.sleep(0.005)
+    await migrate.upgrade(engine)
+
+asyncio.run(main())
+"""
+
+
+def at_once(load, tmp_path, url, count=2):
+    """Let processes upgrade one database at the same moment; return what those that failed have said."""
+    folder, go = folder_of(load).parent, tmp_path / "go"
+    go.unlink(missing_ok=True)
+    waiting = [tmp_path / f"ready{number}" for number in range(count)]
+    for path in waiting:
+        path.unlink(missing_ok=True)
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-B", "-c", PROCESS, *map(str, (folder, url, tmp_path / "migrations", path, go))],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for path in waiting
+    ]
+    try:
+        while not all(path.exists() for path in waiting) and all(one.poll() is None for one in running):
+            time.sleep(0.01)
+        go.touch()
+        said = [one.communicate()[1] for one in running]
+    finally:
+        for one in running:
+            one.kill()
+    return [text.strip().splitlines()[-1] for one, text in zip(running, said, strict=True) if one.returncode]
+
+
+@exercise("12.5", limit=25)
+class TestLock:
+    async def test_processes(self, load, chain, databases, tmp_path):
+        """Two real processes upgrade an empty database at the same moment: one does it, the other waits, none fails"""
+        migrate = chain(slow=True)
+        for database in databases:
+            failed = at_once(load, tmp_path, database.url)
+            expect.that(
+                not failed,
+                did=f"two processes: upgrade, at the same moment, {database}",
+                got=f"one fails: {failed[0][:200]}" if failed else "",
+                expected="both end well",
+                why="of the processes that start at the same moment only one would run",
+                hint="the second one must wait before it reads the revision: is there a branch for this database?",
+                at=migrate.lock_schema,
+            )
+            expect.equal(
+                (await database.revision(), await database.tables()),
+                ("a3", ["table_a1", "table_a2", "table_a3"]),
+                did=f"then revision and tables, {database}",
+                why=DATA_IS_LOST,
+                at=migrate.lock_schema,
+            )
+
+    async def test_free_again(self, load, chain, databases):
+        """The lock ends with the transaction, also after an error: an engine that stays open makes nobody wait"""
+        migrate = chain(broken=True)
+        for database in databases:
+            other = Database(database.kind, database.url, load)
+            with contextlib.suppress(ValueError):
+                await migrate.upgrade(database.engine)
+            await migrate.upgrade(database.engine, "a2")
+            try:
+                await asyncio.wait_for(migrate.upgrade(other.engine, "a3"), 6)
+            except TimeoutError:
+                raise expect.Wrong(
+                    did=f"upgrade with one engine, which stays open, then with another, {database}",
+                    got="the second one waits, and waits",
+                    expected="the lock is free when the first one's transaction has ended",
+                    why="a pool keeps its connections: the next deployment would wait for hours",
+                    hint="the lock belongs to the transaction, not to the connection: each has its own function",
+                    at=migrate.lock_schema,
+                ) from None
+            finally:
+                await other.engine.dispose()
+
+    async def test_all_or_nothing(self, chain, databases):
+        """Of revisions that fail, nothing stays: no table, and the revision is the one of before"""
+        migrate = chain(broken=True)
+        for database in databases:
+            await migrate.upgrade(database.engine, "a2")
+            with contextlib.suppress(ValueError):
+                await migrate.upgrade(database.engine)
+            expect.equal(
+                (await database.revision(), await database.tables()),
+                ("a2", ["table_a1", "table_a2"]),
+                did=f"upgrade(engine) from a2 to a4, where a4 fails, {database}, then revision and tables",
+                why="the next upgrade would find tables that it is about to make",
+                hint="on SQLite only a transaction that was begun by hand holds CREATE TABLE, too",
+                at=migrate.lock_schema,
+            )
+
+    async def test_rows_of_others(self, chain, databases):
+        """Afterwards SQLite checks foreign keys again, and the connection serves as before"""
+        migrate, database = chain(), databases[0]
+        await migrate.upgrade(database.engine)
+        async with database.engine.connect() as connection:
+            found = (await connection.exec_driver_sql("PRAGMA foreign_keys")).scalar()
+        expect.equal(
+            found,
+            1,
+            did="upgrade(engine), then PRAGMA foreign_keys, SQLite",
+            why="items could belong to nobody",
+            hint="leave `changing` as it was given",
+            at=migrate.lock_schema,
+        )
+
+
+SPRING, SUMMER = "2026-03-01 12:00:00", "2026-06-01 12:00:00"
+
+
+def at(database, time):
+    """Return a time as a database takes it in SQL."""
+    return f"'{time}+00'" if database.kind == "PostgreSQL" else f"'{time}.000000'"
+
+
+async def store(database, **more):
+    """Store a user with an item and two login sessions; `more` are values of further columns of the sessions."""
+    spring, summer = at(database, SPRING), at(database, SUMMER)
+    names, values = "".join(f", {name}" for name in more), "".join(f", {value}" for value in more.values())
+    await database.run(
+        "INSERT INTO users (id, email, username, hashed_password, is_active, is_superuser, role, created_at,"
+        f" updated_at) VALUES (1, 'ada@x.com', 'ada', '!', true, false, 'user', {spring}, {spring})",
+        "INSERT INTO items (id, title, price, owner_id, created_at, updated_at)"
+        f" VALUES (1, 'Pen', 1, 1, {spring}, {spring})",
+        f"INSERT INTO login_sessions (id, user_id, current_jti, expires_at, created_at, updated_at{names})"
+        f" VALUES ('laptop', 1, 'a', {summer}, {spring}, {summer}{values})",
+        f"INSERT INTO login_sessions (id, user_id, current_jti, expires_at, created_at, updated_at{names})"
+        f" VALUES ('phone', 1, 'b', {summer}, {summer}, {summer}{values})",
+    )
+
+
+async def times(database, column):
+    """Return a column of the two login sessions, as day and hour."""
+    rows = await database.run(f"SELECT {column} FROM login_sessions ORDER BY id")
+    return [str(value)[:19] for (value,) in rows]
+
+
+async def kept(database, columns, *, did, at):
+    """Expect that no row was lost, and that keys and indexes of login_sessions are as they were."""
+    counts = [(await database.run(f"SELECT count(*) FROM {name}"))[0][0] for name in FIRST]
+    expect.equal(
+        counts,
+        [1, 2, 1],
+        did=f"{did}, then the number of items, login sessions and users",
+        why=DATA_IS_LOST,
+        hint="change the table, and delete nothing",
+        at=at,
+    )
+    found = await database.look(lambda inspector: described(inspector, "login_sessions"))
+    wanted = WANTED["login_sessions"]
+    for part in ("primary key", "foreign keys", "indexes", "columns that may be NULL"):
+        expect.equal(
+            found[part],
+            wanted[part],
+            did=f"{did}, then the {part} of login_sessions",
+            why="a rule that the models count on would be gone",
+            hint="leave the rest of the table as it is; what may be NULL is closed again at the end",
+            at=at,
+        )
+    expect.equal(
+        found["columns"],
+        sorted(wanted["columns"] + columns),
+        did=f"{did}, then the columns of login_sessions",
+        why="models and tables must agree",
+        at=at,
+    )
+    all_times = await database.run("SELECT created_at, updated_at, expires_at FROM login_sessions ORDER BY id")
+    expect.equal(
+        [str(value)[:19] for row in all_times for value in row],
+        [SPRING, SUMMER, SUMMER, SUMMER, SUMMER, SUMMER],
+        did=f"{did}, then the other times of the two sessions",
+        why=DATA_IS_LOST,
+        hint="the revision changes one column, and no other",
+        at=at,
+    )
+
+
+@exercise("12.6")
+class TestNotNull:
+    async def test_backfill(self, load, databases):
+        """On a table with rows the upgrade runs: each session was last seen when it was made, and nothing is lost"""
+        module, migrate = revision_file(load, "0002"), load("db.migrate")
+        for database in databases:
+            await step(migrate.upgrade, database.engine, "0001", did="upgrade(engine, '0001')")
+            await store(database)
+            did = f"upgrade(engine, '0002') with two sessions, {database}"
+            await step(migrate.upgrade, database.engine, "0002", did=did, at=module.upgrade)
+            expect.equal(
+                await times(database, "last_seen_at"),
+                [SPRING, SUMMER],
+                did=f"{did}, then last_seen_at of the two",
+                why="a constant, or today, would be a lie: the sessions were made in March and in June",
+                hint="take the value from another column of the same row",
+                at=module.upgrade,
+            )
+            await kept(database, ["last_seen_at"], did=did, at=module.upgrade)
+
+    async def test_closed(self, load, databases):
+        """Afterwards NULL is refused, and the database fills in no value of its own"""
+        module, migrate = revision_file(load, "0002"), load("db.migrate")
+        for database in databases:
+            did = f"upgrade(engine, '0002') of an empty database, {database}"
+            await step(migrate.upgrade, database.engine, "0002", did=did, at=module.upgrade)
+            columns = await database.look(lambda inspector: inspector.get_columns("login_sessions"))
+            found = [(one["nullable"], one["default"]) for one in columns if one["name"] == "last_seen_at"]
+            expect.equal(
+                found,
+                [(False, None)],
+                did=f"{did}, then last_seen_at: may it be NULL, and its default in the database",
+                why="code that forgets the time would store a session without one, or with one that nobody chose",
+                hint="the last step closes the column; a server_default that was needed on the way is taken away again",
+                at=module.upgrade,
+            )
+
+    async def test_way_back(self, load, databases):
+        """The downgrade takes the column away and keeps all rows, and the way forward works again"""
+        module, migrate = revision_file(load, "0002"), load("db.migrate")
+        for database in databases:
+            await step(migrate.upgrade, database.engine, "0002", did="upgrade(engine, '0002')", at=module.upgrade)
+            await store(database, last_seen_at=at(database, SUMMER))
+            did = f"downgrade(engine, '0001'), {database}"
+            await step(migrate.downgrade, database.engine, "0001", did=did, at=module.downgrade)
+            await kept(database, [], did=did, at=module.downgrade)
+            await step(migrate.upgrade, database.engine, "0002", did="upgrade(engine, '0002')", at=module.upgrade)
+
+    def test_alone(self, load):
+        """The revision imports nothing from the app, and follows 0001"""
+        stands_alone(revision_file(load, "0002"), "0002", "0001")
+
+
+def stands_alone(module, revision, before):
+    """Expect that a revision has its place in the chain, and depends on no code of the app."""
+    found = [name for name in imports_of(module) if name.split(".")[0] in ("app", "")]
+    expect.equal(
+        found,
+        [],
+        did=f"the imports of revision {revision} that lead into the app",
+        why="the app's code will change, and then the revision fails on every new machine",
+        hint="say with SQL, or with types of SQLAlchemy, what is to be done",
+        at=module.upgrade,
+    )
+    expect.equal(
+        (getattr(module, "revision", "missing"), getattr(module, "down_revision", "missing")),
+        (revision, before),
+        did="revision, down_revision",
+        why="Alembic finds the order of the revisions by these names",
+        hint="keep these two lines as they were given",
+        at=module.upgrade,
+    )
+
+
+@exercise("12.7")
+class TestRename:
+    async def test_there(self, load, databases):
+        """The upgrade gives the column its new name: every value stays, and nothing else changes"""
+        await self.renamed(load, databases, "last_seen_at", "last_used_at")
+
+    async def test_and_back(self, load, databases):
+        """The downgrade gives it the old name back, with every value that it has by then"""
+        await self.renamed(load, databases, "last_used_at", "last_seen_at")
+
+    async def renamed(self, load, databases, old, new):
+        module, migrate = revision_file(load, "0003"), load("db.migrate")
+        forward = new == "last_used_at"
+        for database in databases:
+            for revision in ("0002",) if forward else ("0002", "0003"):
+                await step(migrate.upgrade, database.engine, revision, did=f"upgrade(engine, {revision!r})")
+            await store(database, **{old: at(database, SPRING)})
+            await database.run(f"UPDATE login_sessions SET {old} = {at(database, SUMMER)} WHERE id = 'laptop'")
+            function, revision = (migrate.upgrade, "0003") if forward else (migrate.downgrade, "0002")
+            here = module.upgrade if forward else module.downgrade
+            did = f"{function.__name__}(engine, {revision!r}) with two sessions, {database}"
+            await step(function, database.engine, revision, did=did, at=here)
+            columns = [one["name"] for one in await database.look(lambda found: found.get_columns("login_sessions"))]
+            expect.that(
+                new in columns and old not in columns,
+                did=f"{did}, then the columns of login_sessions",
+                got=", ".join(sorted(columns)),
+                expected=f"{new}, and no {old}",
+                why="the models would ask for a column that is not there",
+                hint="one operation changes the name: which of the two names is the old one in this direction?",
+                at=here,
+            )
+            expect.equal(
+                await times(database, new),
+                [SUMMER, SPRING],
+                did=f"{did}, then {new} of the two",
+                why="the times of all sessions would be gone, and no error says so",
+                hint="a new column begins empty; a column with a new name is the old one",
+                at=here,
+            )
+            await kept(database, [new], did=did, at=here)
+
+    def test_alone(self, load):
+        """The revision imports nothing from the app, and follows 0002"""
+        stands_alone(revision_file(load, "0003"), "0003", "0002")
+
+    async def test_agree(self, load, databases):
+        """Afterwards the models and the tables agree: the draft of login_sessions is empty"""
+        module, migrate = revision_file(load, "0003"), load("db.migrate")
+        database = databases[0]
+        await step(migrate.upgrade, database.engine, "head", did="upgrade(engine)", at=module.upgrade)
+        found = await migrate.draft(database.engine)
+        expect.that(
+            "login_sessions" not in found,
+            did="upgrade(engine), then the draft",
+            got=" ".join(found.split())[:300],
+            expected="nothing about login_sessions",
+            why="the app would ask for columns that are not there",
+            hint="compare the name in the model with the one in the revision",
+            at=module.upgrade,
         )
