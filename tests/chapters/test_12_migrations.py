@@ -3,17 +3,19 @@
 import ast
 import asyncio
 import contextlib
-import inspect
+import json
 import logging
 import re
 import subprocess
 import sys
 import time
+from datetime import date
 from pathlib import Path
 
 import pytest
 from sqlalchemy import inspect as inspect_database
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from workbook import expect, services
 from workbook import postgres as servers
@@ -383,7 +385,12 @@ class TestEnvironment:
         )
 
 
-REVISIONS = {"0001": "r0001_first_tables", "0002": "r0002_last_seen", "0003": "r0003_last_used"}
+REVISIONS = {
+    "0001": "r0001_first_tables",
+    "0002": "r0002_last_seen",
+    "0003": "r0003_last_used",
+    "0004": "r0004_items_by_price",
+}
 FIRST = ("items", "login_sessions", "users")
 
 
@@ -668,8 +675,9 @@ class TestStart:
     def test_no_create_all(self, load):
         """`create_all` is gone from the app"""
         module = load("db.schema")
+        source = Path(module.__file__).read_text(encoding="utf-8")
         expect.that(
-            "create_all" not in re.sub(r'""".*?"""|#[^\n]*', "", inspect.getsource(module), flags=re.DOTALL),
+            "create_all" not in re.sub(r'""".*?"""|#[^\n]*', "", source, flags=re.DOTALL),
             did="app/db/schema.py",
             got="it calls create_all",
             expected="only revisions make tables",
@@ -1009,3 +1017,307 @@ class TestRename:
             hint="compare the name in the model with the one in the revision",
             at=module.upgrade,
         )
+
+
+async def people(database):
+    """Store Ada, with two items of the first of March and one of the evening before, and Bob, who has none."""
+    spring, evening = at(database, SPRING), at(database, "2026-02-28 20:00:00")
+    await database.run(
+        *(
+            "INSERT INTO users (id, email, username, hashed_password, is_active, is_superuser, role, created_at,"
+            f" updated_at) VALUES ({id}, '{name}@example.com', '{name}', '!', true, false, 'user', {spring}, {spring})"
+            for id, name in ((101, "ada"), (102, "bob"))
+        ),
+        *(
+            f"INSERT INTO items (id, title, price, owner_id, created_at, updated_at)"
+            f" VALUES ({id}, 'Pen', 1, 101, {time}, {time})"
+            for id, time in ((1, spring), (2, spring), (3, evening))
+        ),
+    )
+
+
+@pytest.fixture
+async def both(load, postgres, tmp_path):
+    """Give both databases with the tables of the models, Ada, Bob and three items."""
+    found = [
+        Database("SQLite", f"sqlite+aiosqlite:///{tmp_path}/both.db", load),
+        Database("PostgreSQL", postgres, load),
+    ]
+    base = load("db.models").Base
+    for one in found:
+        async with one.engine.begin() as connection:
+            await connection.run_sync(base.metadata.create_all)
+        await people(one)
+    yield found
+    for one in found:
+        await one.engine.dispose()
+
+
+async def reported(load, database, function, *arguments, did, expected, why, hint, prepare=()):
+    """Call a function of the report in a session of its own; an error of the database is a wrong answer."""
+    sessions = load("db.session").make_session_factory(database.engine)
+    async with sessions() as session:
+        for statement in prepare:
+            await session.execute(text(statement))
+        try:
+            found = await function(session, *arguments)
+        except DBAPIError as error:
+            raise expect.Wrong(
+                did=f"{did}, {database}",
+                got=f"the database refuses: {str(error.orig).partition('>: ')[2].splitlines()[0][:150]}",
+                expected=expect.shown(expected),
+                why=why,
+                hint=hint,
+                at=function,
+                error=error,
+                sure=True,
+            ) from None
+    expect.equal(found, expected, did=f"{did}, {database}", why=why, hint=hint, at=function)
+
+
+@exercise("12.8")
+class TestOnlyPostgres:
+    async def test_numbers(self, load, both):
+        """An id that came as text finds the items of its owner, on both databases; what is no id owns nothing"""
+        function = load("users.report").items_of
+        for database in both:
+            for owner, expected in (("101", 3), ("102", 0), ("one", 0), ("", 0), ("-1", 0), ("9" * 30, 0)):
+                await reported(
+                    load,
+                    database,
+                    function,
+                    owner,
+                    did=f'items_of(session, "{owner}")',
+                    expected=expected,
+                    why="PostgreSQL compares numbers with numbers; a text would be a 500",
+                    hint="make a number of the text before the query, and think of texts that are none, or too large",
+                )
+
+    async def test_times(self, load, both):
+        """A day begins at midnight in UTC, on both databases, whatever time zone the server has"""
+        function = load("users.report").items_since
+        for database in both:
+            for zone in ("UTC", "Asia/Tokyo", "America/New_York") if database.kind == "PostgreSQL" else ("UTC",):
+                for day, expected in (("2026-03-01", 2), ("2026-02-28", 3), ("2026-03-02", 0)):
+                    await reported(
+                        load,
+                        database,
+                        function,
+                        date.fromisoformat(day),
+                        did=f"items_since(session, {day}), a server in {zone}",
+                        expected=expected,
+                        why="the same report would give other numbers on the server of another country",
+                        hint="give the time its zone, and compare it with the model's column, which knows its type",
+                        prepare=[f"SET TIME ZONE '{zone}'"] if database.kind == "PostgreSQL" else [],
+                    )
+
+    async def test_savepoints(self, load, both):
+        """Names that are there already are left out, and the others are added, on both databases"""
+        function = load("users.report").import_users
+        for database in both:
+            await reported(
+                load,
+                database,
+                function,
+                ["ada", "eve", "eve", "kim"],
+                did='import_users(session, ["ada", "eve", "eve", "kim"])',
+                expected=2,
+                why="the first name that is there already would end the whole import",
+                hint="after an error PostgreSQL refuses all that follows, but not behind a savepoint: begin_nested",
+            )
+
+    async def test_callers_transaction(self, load, both):
+        """What the caller has written before stays, nothing is committed, and a commit stores all of it"""
+        function, user = load("users.report").import_users, load("users.models").User
+        for database in both:
+            sessions = load("db.session").make_session_factory(database.engine)
+            for ending in ("rollback", "commit"):
+                async with sessions() as session:
+                    session.add(user(email="own@example.com", username="own", hashed_password="!"))
+                    await session.flush()
+                    with contextlib.suppress(DBAPIError):
+                        await function(session, ["ada", "eve", "bob", "kim"])
+                        await getattr(session, ending)()
+                rows = await database.run("SELECT username FROM users ORDER BY username")
+                expect.equal(
+                    [name for (name,) in rows],
+                    ["ada", "bob"] if ending == "rollback" else ["ada", "bob", "eve", "kim", "own"],
+                    did=f"add a user, import_users(session, [ada, eve, bob, kim]), {ending}, {database}: who is there",
+                    why="half of what belongs together would be stored, or lost",
+                    hint="neither commit nor roll back the session: a savepoint takes back what failed, and no more",
+                    at=function,
+                )
+
+    async def test_other_errors(self, load, both):
+        """An error that is no duplicate comes out: a text of 60 letters is no name on PostgreSQL"""
+        function, database = load("users.report").import_users, both[-1]
+        sessions = load("db.session").make_session_factory(database.engine)
+        async with sessions() as session:
+            with expect.raising(
+                DBAPIError,
+                did='import_users(session, ["x" * 60]), PostgreSQL',
+                why="the import would say that all went well, and somebody is missing",
+                hint="catch the one error that you expect, by its name",
+                at=function,
+            ):
+                await function(session, ["x" * 60])
+
+    async def test_groups(self, load, both):
+        """Each user is listed with their number of items, the most first, on both databases"""
+        function = load("users.report").items_by_user
+        for database in both:
+            await database.run(
+                "INSERT INTO users (id, email, username, hashed_password, is_active, is_superuser, role, created_at,"
+                f" updated_at) VALUES (100, 'zoe@example.com', 'abe', '!', true, false, 'user', {at(database, SPRING)},"
+                f" {at(database, SPRING)})"
+            )
+            await reported(
+                load,
+                database,
+                function,
+                did="items_by_user(session)",
+                expected=[("ada", 3), ("abe", 0), ("bob", 0)],
+                why="PostgreSQL shows a column only where all rows of the group must have the same value",
+                hint="group by what makes a user one user, and keep those who have no item",
+            )
+
+    async def test_search(self, load, both):
+        """Names are found by how they begin, in any case; what is typed is text, also %, _ and NUL"""
+        function = load("users.report").find_names
+        for database in both:
+            await database.run(
+                "INSERT INTO users (id, email, username, hashed_password, is_active, is_superuser, role, created_at,"
+                f" updated_at) VALUES (103, 'x@example.com', 'a_b', '!', true, false, 'user', {at(database, SPRING)},"
+                f" {at(database, SPRING)})"
+            )
+            for typed, expected in (
+                *(("A", ["a_b", "ada"]), ("ad", ["ada"]), ("AD", ["ada"]), ("da", []), ("", ["a_b", "ada", "bob"])),
+                *(("\x00", []), ("a\x00", []), ("%", []), ("a_", ["a_b"]), ("\\", [])),
+            ):
+                await reported(
+                    load,
+                    database,
+                    function,
+                    typed,
+                    did=f"find_names(session, {typed!r})",
+                    expected=expected,
+                    why="the same search would find other people on another database, or be a 500",
+                    hint="no name holds a NUL: look for it first; istartswith ignores case, autoescape is for % and _",
+                )
+
+
+async def steps(engine, query):
+    """Return the steps of a query's plan, from the top, each as PostgreSQL's JSON tells it."""
+    async with engine.connect() as connection:
+        found = (await connection.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {query}")).scalar()
+    found = json.loads(found) if isinstance(found, str) else found
+    listed, todo = [], [found[0]["Plan"]]
+    while todo:
+        one = todo.pop(0)
+        listed.append(one)
+        todo += one.get("Plans", [])
+    return listed
+
+
+@exercise("12.9", limit=20)
+class TestIndex:
+    async def test_rows_read(self, load, postgres):
+        """On PostgreSQL, a page of one owner's items by price reads a few rows of many, in both directions"""
+        item = load("items.models").Item
+        database = Database("PostgreSQL", postgres, load)
+        base, now = load("db.models").Base, at(database, SPRING)
+        async with database.engine.begin() as connection:
+            await connection.run_sync(base.metadata.create_all)
+        await database.run(
+            "INSERT INTO users (email, username, hashed_password, is_active, is_superuser, role, created_at,"
+            f" updated_at) SELECT n || '@x.com', 'u' || n, '!', true, false, 'user', {now}, {now}"
+            " FROM generate_series(1, 4) n",
+            "INSERT INTO items (title, price, owner_id, created_at, updated_at)"
+            f" SELECT 'Pen', n * 7919 % 10007, 1 + n % 4, {now}, {now} FROM generate_series(1, 20000) n",
+            "ANALYZE items",
+        )
+        for order in ("price DESC, id", "price, id"):
+            query = f"SELECT * FROM items WHERE owner_id = 1 ORDER BY {order} LIMIT 20"
+            found = await steps(database.engine, query)
+            read = max(one["Actual Rows"] + one.get("Rows Removed by Filter", 0) for one in found)
+            expect.that(
+                read <= 200,
+                did=f"EXPLAIN ANALYZE … WHERE owner_id = 1 ORDER BY {order} LIMIT 20, 5 000 of 20 000 rows",
+                got=f"{read:.0f} rows are read ({found[-1]['Node Type']})",
+                expected="about 20",
+                why="each item that somebody adds would make their page slower",
+                hint="first the column that must be equal, then the one that sorts, in one index",
+                at=item,
+            )
+        await database.engine.dispose()
+
+    def test_columns(self, load):
+        """One index has the owner first and then the price; the one by time is still there"""
+        item = load("items.models").Item
+        found = [[column.name for column in index.columns] for index in item.__table__.indexes]
+        for columns in (["owner_id", "price"], ["owner_id", "created_at"]):
+            expect.that(
+                any(one[:2] == columns for one in found),
+                did="the indexes of items",
+                got=", ".join(str(one) for one in sorted(found)) or "none",
+                expected=f"one that begins with {', '.join(columns)}",
+                why="an index serves a query that asks for its first column, and sorts by the next",
+                hint="a telephone book is sorted by family name, then by first name; `__table_args__` may hold several",
+                at=item,
+            )
+
+
+@exercise("12.10")
+class TestOwnRevision:
+    async def test_there(self, load, databases):
+        """After the upgrade, database and models agree: the index is there, and the draft is empty"""
+        module, migrate = revision_file(load, "0004"), load("db.migrate")
+        for database in databases:
+            await step(
+                migrate.upgrade, database.engine, "0004", did=f"upgrade(engine, '0004'), {database}", at=module.upgrade
+            )
+            expect.equal(
+                await indexes(database),
+                [["owner_id", "created_at"], ["owner_id", "price"]],
+                did=f"upgrade(engine, '0004'), then the indexes of items, {database}",
+                why="the page by price would stay slow in every database but the one of your tests",
+                hint="the draft has the line: its name, the table, the columns in their order",
+                at=module.upgrade,
+            )
+            found = await migrate.draft(database.engine)
+            expect.that(
+                "'items'" not in found and "ix_items" not in found,
+                did=f"upgrade(engine, '0004'), then the draft, {database}",
+                got=" ".join(line for line in found.split() if line != "#")[:200],
+                expected="nothing about items",
+                why="the next draft would make the index once more",
+                hint="the name must be the one of your naming convention: the draft shows it",
+                at=module.upgrade,
+            )
+
+    async def test_and_back(self, load, databases):
+        """The downgrade drops this index and no other, and the way forward works again"""
+        module, migrate = revision_file(load, "0004"), load("db.migrate")
+        for database in databases:
+            await step(migrate.upgrade, database.engine, "0004", did="upgrade(engine, '0004')", at=module.upgrade)
+            did = f"downgrade(engine, '0003'), {database}"
+            await step(migrate.downgrade, database.engine, "0003", did=did, at=module.downgrade)
+            expect.equal(
+                await indexes(database),
+                [["owner_id", "created_at"]],
+                did=f"{did}, then the indexes of items",
+                why="a way back must end where the way there began",
+                hint="drop what upgrade has made, by its name, and nothing else",
+                at=module.downgrade,
+            )
+            did = f"upgrade(engine, '0004') again, {database}"
+            await step(migrate.upgrade, database.engine, "0004", did=did, at=module.downgrade)
+
+    def test_alone(self, load):
+        """The revision imports nothing from the app, and follows 0003"""
+        stands_alone(revision_file(load, "0004"), "0004", "0003")
+
+
+async def indexes(database):
+    """Return the columns of each index of items."""
+    return sorted(one["column_names"] for one in await database.look(lambda found: found.get_indexes("items")))
