@@ -9,19 +9,22 @@ import re
 import subprocess
 import sys
 import time
+from contextlib import asynccontextmanager
 from datetime import date
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event, text
 from sqlalchemy import inspect as inspect_database
-from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from workbook import expect, services
 from workbook import postgres as servers
 from workbook.checks import exercise
 
 NEEDS = ("postgres",)
+MEMORY = "sqlite+aiosqlite://"
 SECRET_KEY = "k8Jd72hLq09ZxC4vBn6MwE3rTy5UiOpA"
 DATA_IS_LOST = "the tables are full of people's data, and a wrong step cannot be taken back"
 ENV = """
@@ -1061,10 +1064,10 @@ async def reported(load, database, function, *arguments, did, expected, why, hin
             await session.execute(text(statement))
         try:
             found = await function(session, *arguments)
-        except DBAPIError as error:
+        except (DBAPIError, OverflowError) as error:
             raise expect.Wrong(
                 did=f"{did}, {database}",
-                got=f"the database refuses: {str(error.orig).partition('>: ')[2].splitlines()[0][:150]}",
+                got=f"the database refuses: {' '.join(str(getattr(error, 'orig', error)).split())[:200]}",
                 expected=expect.shown(expected),
                 why=why,
                 hint=hint,
@@ -1321,3 +1324,252 @@ class TestOwnRevision:
 async def indexes(database):
     """Return the columns of each index of items."""
     return sorted(one["column_names"] for one in await database.look(lambda found: found.get_indexes("items")))
+
+
+NOBODY = "postgresql+asyncpg://ada:secret@127.0.0.1:1/app"  # an engine connects at its first query, and not before
+
+
+def pool_of(engine):
+    """Return a pool's size, overflow and seconds to wait."""
+    pool = engine.pool
+    return pool.size(), pool._max_overflow, pool._timeout
+
+
+@exercise("12.11")
+class TestPool:
+    def test_handed_on(self, load):
+        """make_engine hands pool_size, max_overflow and pool_timeout on; without them, SQLAlchemy's own stay"""
+        make_engine = load("db.session").make_engine
+        for given, expected in (
+            ({"pool_size": 2, "max_overflow": 1, "pool_timeout": 3}, (2, 1, 3)),
+            ({"pool_size": 7, "max_overflow": 0, "pool_timeout": 0.5}, (7, 0, 0.5)),
+            ({}, (5, 10, 30)),
+        ):
+            words = ", ".join(f"{name}={value}" for name, value in given.items())
+            size, overflow, seconds = expected
+            expect.that(
+                pool_of(make_engine(NOBODY, **given)) == expected,
+                did=f'make_engine("postgresql+asyncpg://…"{", " if given else ""}{words}): its pool',
+                got=pool_in_words(make_engine(NOBODY, **given)),
+                expected=f"a pool of {size} + {overflow} that waits {seconds} seconds",
+                why="four processes with a pool that nobody can set can use up all connections of the server",
+                hint="what `pool` has collected is spread out in the call of create_async_engine",
+                at=make_engine,
+            )
+
+    async def test_sqlite(self, load, tmp_path):
+        """SQLite keeps its own rules, whatever is handed over: one connection in memory, checked foreign keys"""
+        make_engine = load("db.session").make_engine
+        pool = {"pool_size": 9, "max_overflow": 9, "pool_timeout": 1}
+        for url in (MEMORY, f"sqlite+aiosqlite:///{tmp_path}/pool.db"):
+            engine = make_engine(url, **pool)
+            if url == MEMORY:
+                expect.equal(
+                    (engine.pool.size(), engine.pool._max_overflow),
+                    (1, 0),
+                    did='make_engine("sqlite://", pool_size=9, max_overflow=9): size and overflow of its pool',
+                    why="an in-memory database lives in its connection: a second one would be another, empty database",
+                    hint="below the `if` about SQLite, nothing needs `pool`",
+                    at=make_engine,
+                )
+            async with engine.connect() as connection:
+                found = (await connection.exec_driver_sql("PRAGMA foreign_keys")).scalar()
+            await engine.dispose()
+            expect.equal(
+                found,
+                1,
+                did=f"make_engine({url.partition('/')[0]}//…, pool_size=9), then PRAGMA foreign_keys",
+                why="items could belong to nobody",
+                hint="what follows the `if` about SQLite stays as it was",
+                at=make_engine,
+            )
+
+    def test_options_stay(self, load):
+        """The other options stay: hide_parameters, pool_pre_ping, echo"""
+        make_engine = load("db.session").make_engine
+        engine = make_engine(NOBODY, echo=True, pool_size=2)
+        found = {
+            "hide_parameters": engine.sync_engine.hide_parameters,
+            "pool_pre_ping": engine.pool._pre_ping,
+            "echo": bool(engine.echo),
+        }
+        engine.sync_engine.echo = False
+        for name, value in found.items():
+            expect.that(
+                value is True,
+                did=f"make_engine(…, echo=True, pool_size=2): {name}",
+                got="it is off",
+                expected="it is on, as before",
+                why="hashes would stand in the log, or dead connections be handed out",
+                hint="`**options` stays in the call; the pool comes beside it",
+                at=make_engine,
+            )
+
+    async def test_settings(self, load, postgres):
+        """The app's pool is the one of its settings; who gets no connection in time hears it"""
+        module = load("db.session")
+        values = {"database_pool_size": 2, "database_max_overflow": 1, "database_pool_timeout": 0.3}
+        settings = load("core.config").Settings(database_url=postgres, secret_key=SECRET_KEY, **values)
+        async with module.open_database(settings) as sessions, contextlib.AsyncExitStack() as stack:
+            engine = sessions.kw["bind"]
+            expect.that(
+                pool_of(engine) == (2, 1, 0.3),
+                did="open_database(Settings(database_pool_size=2, database_max_overflow=1, …)): its pool",
+                got=pool_in_words(engine),
+                expected="a pool of 2 + 1 that waits 0.3 seconds",
+                why="the numbers of each place stand in its settings",
+                hint="open_database hands them over; does make_engine hand them on?",
+                at=module.make_engine,
+            )
+            for _ in range(3):
+                await stack.enter_async_context(engine.connect())
+            with expect.raising(
+                PoolTimeout,
+                did="take a fourth connection from a pool of 2 + 1",
+                why="more connections would be opened than the server has",
+                at=module.make_engine,
+            ):
+                await engine.connect()
+
+
+def pool_in_words(engine):
+    """Say what a pool is."""
+    size, overflow, seconds = pool_of(engine)
+    return f"a pool of {size} + {overflow} that waits {seconds} seconds"
+
+
+class Noted(logging.Handler):
+    """A handler that keeps what is logged."""
+
+    def __init__(self):
+        super().__init__()
+        self.records = []
+
+    def emit(self, record):
+        self.records.append(record)
+
+
+@asynccontextmanager
+async def slow_log(load, seconds=0.2, kind=MEMORY):
+    """Give an engine whose slow statements are logged, another one, and the records; `nap(s)` is an SQL function."""
+    module, noted = load("db.slow_queries"), Noted()
+    engines = [load("db.session").make_engine(kind) for _ in range(2)]
+    for engine in engines:
+
+        def add(connection, _record):
+            connection.run_async(lambda raw: raw.create_function("nap", 1, time.sleep))
+
+        event.listen(engine.sync_engine, "connect", add)
+    module.log_slow_queries(engines[0], seconds)
+    logger = logging.getLogger("app")
+    level = logger.level
+    logger.setLevel(logging.DEBUG)
+    logger.addHandler(noted)
+    try:
+        yield engines[0], engines[1], noted.records
+    finally:
+        logger.removeHandler(noted)
+        logger.setLevel(level)
+        for engine in engines:
+            await engine.dispose()
+
+
+async def nap(engine, seconds, secret="x"):
+    """Run a statement that takes some time, with parameters."""
+    async with engine.connect() as connection:
+        await connection.execute(text("SELECT nap(:seconds), :secret"), {"seconds": seconds, "secret": secret})
+
+
+@exercise("12.12")
+class TestSlowQueries:
+    async def test_slow_and_quick(self, load):
+        """A slow statement writes one line, level WARNING; a quick one writes none"""
+        function = load("db.slow_queries").log_slow_queries
+        async with slow_log(load) as (engine, _other, records):
+            await nap(engine, 0)
+            expect.equal(
+                [record.getMessage() for record in records],
+                [],
+                did="seconds=0.2, a quick statement: the log",
+                why="a log in which everything stands is read by nobody",
+                hint="compare what has passed with `seconds`: both are in seconds",
+                at=function,
+            )
+            await nap(engine, 0.3)
+            expect.equal(
+                [record.levelname for record in records],
+                ["WARNING"],
+                did="seconds=0.2, a statement of 0.3 s: its lines in the log, level WARNING",
+                why="nobody would learn which query is slow",
+                hint="one line for each slow statement, by logger.warning",
+                at=function,
+            )
+
+    async def test_line(self, load):
+        """The line holds the statement and the seconds that it took, and none of the parameters"""
+        function = load("db.slow_queries").log_slow_queries
+        async with slow_log(load) as (engine, _other, records):
+            await nap(engine, 0.3, secret="ada@example.com")
+            said = records[0].getMessage() if records else "nothing"
+            did = "a slow statement with a parameter: its line"
+            expect.that(
+                "SELECT nap(" in said,
+                did=did,
+                got=said,
+                expected="it holds the statement",
+                why="nobody would learn which query is slow",
+                hint="the third argument of the listener is the statement",
+                at=function,
+            )
+            expect.that(
+                any(0.29 <= float(number) < 30 for number in re.findall(r"\d+\.\d\d+", said)),
+                did=did,
+                got=said,
+                expected="how long it took, such as 0.30",
+                why="ten seconds and half a second are not the same trouble",
+                hint="%.2f writes a number with two decimal places",
+                at=function,
+            )
+            expect.that(
+                "ada@example.com" not in said,
+                did=did,
+                got=said,
+                expected="the statement, and none of their values",
+                why="e-mail addresses and hashes would lie in every log file",
+                hint="leave the parameters out: the statement alone tells enough",
+                at=function,
+            )
+
+    async def test_at_once(self, load, tmp_path):
+        """Two statements at once, on two connections: each has its own time"""
+        function = load("db.slow_queries").log_slow_queries
+        async with slow_log(load, kind=f"sqlite+aiosqlite:///{tmp_path}/slow.db") as (engine, _other, records):
+            await asyncio.gather(nap(engine, 0), nap(engine, 0))  # two connections are open now
+            slow = asyncio.create_task(nap(engine, 0.6, "slow"))
+            await asyncio.sleep(0.3)
+            await nap(engine, 0)
+            await slow
+            times = [float(number) for one in records for number in re.findall(r"\d+\.\d\d+", one.getMessage())]
+            expect.that(
+                len(records) == 1 and any(number >= 0.55 for number in times),
+                did="seconds=0.2, a statement of 0.6 s, and in the middle of it a quick one: the log",
+                got=", ".join(record.getMessage() for record in records) or "nothing",
+                expected="one line, of the slow one: each has its own time",
+                why="the log would name the wrong query, or none",
+                hint="the note of when a statement began belongs to this statement: `context` is its own",
+                at=function,
+            )
+
+    async def test_one_engine(self, load):
+        """Only the statements of this engine are logged"""
+        function = load("db.slow_queries").log_slow_queries
+        async with slow_log(load) as (_engine, other, records):
+            await nap(other, 0.3)
+            expect.equal(
+                [record.getMessage() for record in records],
+                [],
+                did="a slow statement on another engine: the log",
+                why="a test, or a second database, would write into the log of the first",
+                hint="listen on `engine.sync_engine`",
+                at=function,
+            )
