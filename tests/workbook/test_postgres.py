@@ -17,12 +17,13 @@ import asyncpg
 import pytest
 
 from workbook import postgres, services
-from workbook.postgres import NoPostgres, Server, with_database
+from workbook.cluster import ROLE, SUPERUSER, NoPostgres, Server
+from workbook.postgres import with_database
 
 USER = """
 import sys
 from pathlib import Path
-from workbook.postgres import Server
+from workbook.cluster import Server
 print(Server(Path(sys.argv[1])).start(), flush=True)
 sys.stdin.readline()
 """
@@ -116,7 +117,7 @@ async def test_what_is_checked_cannot_leave_the_server(folder: Path) -> None:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await ask(url, query)
     with pytest.raises(asyncpg.InvalidAuthorizationSpecificationError):
-        await ask(url.replace(f"{postgres.ROLE}@", f"{postgres.SUPERUSER}@"), "SELECT 1")
+        await ask(url.replace(f"{ROLE}@", f"{SUPERUSER}@"), "SELECT 1")
     end(process)
 
 
@@ -163,7 +164,7 @@ def test_the_servers_address_of_the_environment_is_used(monkeypatch: pytest.Monk
 def test_sqlite_in_the_environment_is_no_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """A DATABASE_URL of SQLite, as the chapters set it, does not stand in the way."""
     monkeypatch.setenv("DATABASE_URL", "sqlite://")
-    monkeypatch.setattr(postgres.Server, "start", lambda server: "started")
+    monkeypatch.setattr(Server, "start", lambda server: "started")
     assert postgres.server() == "started"
 
 
