@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass
 
-from workbook.names import Function, bound, called, is_import, needs, runs_through
+from workbook.names import Function, Key, bound, called, is_import, needs, runs_through
 from workbook.pieces import Piece
 
 
@@ -67,7 +67,7 @@ class Order:
         """Say whether a piece may be moved past others."""
         if piece.node is not None and is_import(piece.node):
             return self.whole  # in a body that grows, it stands so low for a reason
-        return not any(other.keys & piece.keys for other in self.pieces if other is not piece)
+        return not any(defined(other) & defined(piece) for other in self.pieces if other is not piece)
 
     def wanted(self, piece: Piece) -> set[str]:
         """Return the names that a piece reads when it is imported, by the functions that it calls, too."""
@@ -91,6 +91,11 @@ def is_lazy(node: ast.stmt) -> bool:
     """Tell whether a statement evaluates nothing before its name is used: `type A = B`."""
     alias = getattr(ast, "TypeAlias", None)  # Python 3.12
     return alias is not None and isinstance(node, alias)
+
+
+def defined(piece: Piece) -> set[Key]:
+    """Return what a piece defines; an overload, a setter and the function itself are one, whose order counts."""
+    return {(kind if kind in ("text", "comment") else "", name) for kind, name in piece.keys}
 
 
 def binds(piece: Piece) -> set[str]:

@@ -272,6 +272,8 @@ class TestDefinitionsMerge:
             "f = lambda: key\nkey = 3\n",
             "try:\n    import toml\nexcept ImportError:\n    toml = None\n\nX = toml\ntoml = 1\n",
             "x = A()\n\n\nclass A:\n    x = 1\n\n\nclass A:\n    x = 2\n",
+            "@overload\ndef f(x=f): ...\n\n\nf = 1\n",
+            "@f.setter\ndef f(x=f): ...\n\n\ndef f(): ...\n",
             "from a import *\n\nX = Y\nY = 1\n",
             "class A:\n    x: 'B'\n\n\nclass B:\n    x = 1\n",
         ],
