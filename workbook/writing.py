@@ -36,6 +36,7 @@ class Written:
         again: whether the cell was run before, or begins a file that a later one began anew, so that it was merged.
         left: what the cell would have replaced, each with the cell that wrote it.
         is_stub: whether the cell is as it was given, so that the answer in the module stays.
+        was_filled: whether what the cell takes the place of was filled in.
         draft: the number in the history under which a cell is kept that was left out, in whole or in part.
     """
 
@@ -45,15 +46,15 @@ class Written:
     again: bool = False
     left: list[tuple[str, Step | None]] = field(default_factory=list)
     is_stub: bool = False
+    was_filled: bool = False
     draft: int | None = None
 
     def summary(self) -> str:
         """Say in one line what was done."""
         said = describe(self.before, self.after)
         if "removed" in said:
-            said += (
-                " (`%undo` brings it back)" if not self.again else " (this cell had it before; `%undo` brings it back)"
-            )
+            had = "it was filled in; " if self.was_filled else "this cell had it before; " if self.again else ""
+            said += f" ({had}`%undo` brings it back)"
         elif self.again and not (self.left or self.is_stub):
             said += " (run again: what other cells added stays)"
         if self.left:
@@ -104,17 +105,18 @@ class Writing:
         values: dict[str, str | None] = {}
         key = self.header.key(self.code)
         last = self.workspace.recall_cell(key) if key else None
+        self.done.was_filled = self._was_filled()
 
         def change(existing: str | None) -> str:
             values.clear()
             origins = Origins.read(self.workspace, self.timeline, self.header.path, existing)
-            previous = self.workspace.recall_cell(key) if key else None
+            previous = self._previous(key)
             self.done.before = existing
             self.done.after, written, whole = self._placed(existing, origins, previous)
             values.update(origins.changed(self.done.after, written, self.step, whole=whole))
             if key and not self.done.is_stub:
                 values[key] = self.code
-            values.update(self._standing(origins, previous))
+            values.update(self._standing(origins, last))
             return self.done.after
 
         cause = f"%%app {self.header.path}{exercise_of(self.header)}"
@@ -122,6 +124,17 @@ class Writing:
         if self._loses(last):
             self.done.draft = self.workspace.keep_draft(self.header.path, self.code, f"{LEFT_OUT}: {cause}") or None
         return self.done
+
+    def _was_filled(self) -> bool:
+        """Say whether the answer that stands there is what catching up filled in."""
+        key = f"{FILLED}{self.header.exercise}"
+        return self.step is not None and self.workspace.recall([key])[key] is not None
+
+    def _previous(self, key: str | None) -> str | None:
+        """Return what the cell wrote when it was last run, or what was filled in for it: it goes where it is given up."""
+        if self.step is not None and self.done.was_filled:
+            return self.step.solved
+        return self.workspace.recall_cell(key) if key else None
 
     def _standing(self, origins: Origins, previous: str | None) -> dict[str, str | None]:
         """Return what is remembered of the exercise: what was filled in stays so where nothing of the cell counts.

@@ -230,3 +230,21 @@ def test_from_nothing_no_check_runs(course: Course, tmp_path: Path, monkeypatch:
         assert {path: text for path, text in learner.files.items() if path != "__init__.py"} == goal
         assert catchup.run(course, learner.space, Worker(ROOT), target).startswith("nothing to do")
         assert standing(course, learner.space).points == 0
+
+
+def test_ones_own_answer_after_catching_up_stands_alone(course: Course, learner: Learner, worker: Worker) -> None:
+    """Nothing that was filled in for an exercise stays beside one's own answer, so that it alone is judged."""
+    catchup.run(course, learner.space, Worker(ROOT), catchup.ALL)
+    line = timeline(course)
+    for id, step in line.exercises.items():
+        added = {name for name in step.hole if name not in step.given_parts}
+        if added:
+            writing.write(course, learner.space, step.header, f"{step.given}\n\nMINE_{id.replace('.', '_')} = 1\n")
+        there, owners = parts(learner.files[step.path]), line.owners(step.path, len(line.steps))
+        assert not {name for name in added if name in there and owners.get(name) is step}, id
+    for id in ("11.5", "11.6"):
+        name = line.exercises[id].path
+        learner.run(
+            f"%%app {name} --exercise {id}\nclass TestMine:\n    def test_all(self) -> None:\n        assert True\n"
+        )
+    assert not passing(course, worker, learner.space.app_dir, ["11.5", "11.6"])

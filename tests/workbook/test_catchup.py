@@ -171,6 +171,23 @@ def test_a_renamed_answer_that_passes_stays_alone(course: Course, workspace: Wor
     assert "kept yours: 0.1" in said
 
 
+def test_ones_own_answer_takes_the_place_of_all_that_was_filled_in(
+    course: Course, workspace: Workspace, worker: Worker
+) -> None:
+    """What the solution has and one's own answer has not goes with it, and what later cells wrote stays."""
+    catchup.run(course, workspace, worker, "all")
+    own = '@app.get("/healthy")\nasync def alive() -> dict[str, str]:\n    return {"status": "ok"}\n'
+    later = Header("main.py", merge=True)
+    writing.write(course, workspace, later, "def later() -> None: ...\n")
+    done = writing.write(course, workspace, Header("main.py", merge=True, exercise="0.1"), own)
+    text = (workspace.app_dir / "main.py").read_text(encoding="utf-8")
+    assert "def health" not in text
+    assert "def later" in text
+    assert "(it was filled in; `%undo` brings it back)" in done.summary()
+    assert not worker.check(course, "0.1", workspace.app_dir).passed
+    assert "0.1   filled in" not in progress.overview(course, workspace)
+
+
 def test_a_renamed_answer_that_fails_goes(course: Course, workspace: Workspace, worker: Worker) -> None:
     """The solution takes the place of a wrong answer under another name: no second route stays."""
     fill(workspace, MAIN, HEALTH.replace("def health", "def alive").replace("{body}", 'return {"status": "no"}'))
