@@ -149,7 +149,7 @@ def _check_next(here: Context) -> None:
 
 @app.command()
 def catchup(
-    target: Annotated[str, typer.Argument(help="A chapter such as 3, an exercise such as 3.2, or all.")],
+    target: Annotated[str, typer.Argument(help="A chapter such as 3, an exercise such as 3.2, or all.")] = "",
 ) -> None:
     """Fill in what is missing or failing before a chapter. What passes stays yours; `workbook undo` takes it back."""
     from workbook import catchup as module

@@ -158,6 +158,8 @@ class Workbook(Magics):
         """Check an exercise, `%check 2.2`, or several, or a chapter, `%check 2`; bare, the one you are at."""
         words = line.split() or [self._here()]
         chosen = list(dict.fromkeys(exercise.id for word in words for exercise in self._select(word)))
+        if not line.split():
+            self._say_where(chosen[0])
         reports = self._checked(chosen)
         for one in reports:
             record(self.course, self.workspace, one, "%check")
@@ -184,9 +186,18 @@ class Workbook(Magics):
             found.hint, found.second = missing, ""
 
     def _here(self) -> str:
-        """Return the exercise that a bare command means: of the newest cell, or else the next."""
-        found = standing(self.course, self.workspace).following
-        return self.current if self.current in self.course.exercises else found or next(iter(self.course.exercises), "")
+        """Return the exercise that a bare command means: of the newest cell, or the next one, best of this notebook."""
+        if self.current in self.course.exercises:
+            return self.current
+        found, here = standing(self.course, self.workspace), chapter_of(self.course, self._notebook)
+        open_here = [one.id for one in here.exercises if one.id in found.open] if here else []
+        return next(iter([*open_here, *found.open, *self.course.exercises]), "")
+
+    def _say_where(self, id: str) -> None:
+        """Say in which notebook an exercise stands, where it is another than this one."""
+        here, chapter = chapter_of(self.course, self._notebook), self.course.chapter(self.course.exercises[id].chapter)
+        if here is not None and here.number != chapter.number:
+            print(f"note: {id} stands in notebooks/{chapter.name}.ipynb")
 
     def _checked(self, chosen: list[str]) -> list[CheckReport]:
         """Check exercises, a few at a time; say how far it is."""

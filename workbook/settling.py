@@ -36,6 +36,7 @@ class Settling:
     def __init__(self, course: Course, workspace: Workspace, worker: Worker, say: Say) -> None:
         self.course, self.workers, self.say = course, [worker], say
         self.cache = Cache(workspace.state_dir / "cache" / "catchup", worker.root)
+        self.seen: set[str] = set()  # what passed in an earlier round: it is checked again last
         self._stack = ExitStack()
 
     def __enter__(self) -> Settling:
@@ -113,9 +114,14 @@ class Settling:
         return known.outcome not in FAILED
 
     def _failing(self, package: Snapshot, ids: Sequence[str], *, stop: bool) -> list[str]:
-        """Return the exercises that do not pass on a package; if `stop`, of the first chapters where any fails."""
+        """Return the exercises that do not pass on a package; if `stop`, of the first chapters where any fails.
+
+        What passed in an earlier round is checked last: where several answers are wrong, the ones that nobody has
+        looked at yet come first, and all the others once, at the end.
+        """
         keys = {id: self.cache.key(self.course, id, package) for id in ids}
         open_ones = [id for id in ids if not self._is_known(keys[id])]
+        open_ones.sort(key=self.seen.__contains__)
         done = len(ids) - len(open_ones)
         failing: list[str] = []
         with tempfile.TemporaryDirectory(prefix="workbook-", ignore_cleanup_errors=True) as folder:
@@ -126,6 +132,7 @@ class Settling:
                 self.say("checking", done, len(ids))
                 pair = chunks[start : start + len(workers)]
                 for chunk, passed in zip(pair, pool.spread(workers, self._checker(app), pair), strict=True):
+                    self.seen |= passed
                     for id in passed:
                         self.cache.put(keys[id], Found(Outcome.PASSED, ""))
                     failing += [id for id in chunk if id not in passed]

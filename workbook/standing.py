@@ -54,8 +54,13 @@ class Standing:
 
     @property
     def following(self) -> str | None:
-        """Return the first exercise that is open: neither passed nor filled in."""
-        return next((id for id, state in self.states.items() if state not in (State.PASSED, State.FILLED)), None)
+        """Return the first exercise that is open."""
+        return next(iter(self.open), None)
+
+    @property
+    def open(self) -> list[str]:
+        """Return the exercises that are neither passed nor filled in."""
+        return [id for id, state in self.states.items() if state not in (State.PASSED, State.FILLED)]
 
     def of(self, *states: str) -> list[str]:
         """Return the exercises in these states."""

@@ -131,7 +131,7 @@ class Writing:
         return self.step is not None and self.workspace.recall([key])[key] is not None
 
     def _previous(self, key: str | None) -> str | None:
-        """Return what the cell wrote when it was last run, or what was filled in for it: it goes where it is given up."""
+        """Return what the cell wrote when it was last run, or what was filled in: it goes where it is given up."""
         if self.step is not None and self.done.was_filled:
             return self.step.solved
         return self.workspace.recall_cell(key) if key else None

@@ -12,6 +12,7 @@ from workbook.assemble import parse_header
 from workbook.course import Course, UnknownExercise
 from workbook.errors import WorkbookError
 from workbook.header import Header
+from workbook.settling import Settling
 from workbook.snapshot import Snapshot
 from workbook.worker import Worker
 from workbook.workspace import Workspace, WorkspaceError
@@ -195,6 +196,22 @@ def test_a_renamed_answer_that_fails_goes(course: Course, workspace: Workspace, 
     text = (workspace.app_dir / "main.py").read_text(encoding="utf-8")
     assert text.count('@app.get("/health")') == 1
     assert worker.check(course, "0.1", workspace.app_dir).passed
+
+
+def test_what_passed_in_an_earlier_round_is_checked_last(
+    course: Course, workspace: Workspace, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where answers are filled in one after the other, what nobody has looked at yet comes first."""
+    order: list[str] = []
+
+    def chunks(_self: Settling, ids: list[str]) -> list[list[str]]:
+        order.extend(ids)
+        return [[id] for id in ids]
+
+    monkeypatch.setattr(Settling, "_chunks", chunks)
+    fill(workspace, MAIN, HEALTH.replace("{body}", 'return {"status": "ok"}'), WRONG)
+    assert "kept yours: 0.1" in catchup.run(course, workspace, worker, "all")
+    assert order == ["0.1", "0.2", "0.2", "0.1"]
 
 
 def test_what_is_known_is_not_checked_again(

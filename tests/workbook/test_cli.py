@@ -80,7 +80,9 @@ def test_a_report_that_cannot_be_written_is_told_before_the_work(
         run("grade", ".", "--junit", str(root / "app" / "main.py" / "x.xml"))
 
 
-@pytest.mark.parametrize("words", [("check", "7"), ("catchup", "x"), ("grade", "nowhere"), ("verify", "9.9")])
+@pytest.mark.parametrize(
+    "words", [("check", "7"), ("catchup", "x"), ("catchup",), ("grade", "nowhere"), ("verify", "9.9")]
+)
 def test_wrong_words_are_told(run: Runner, words: tuple[str, ...]) -> None:
     """A name that is not there is an error in words with a hint."""
     with pytest.raises(WorkbookError, match="hint: "):

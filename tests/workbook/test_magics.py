@@ -194,6 +194,18 @@ def test_a_latecomer_is_told_to_catch_up(opened: Notebook, root: Path) -> None:
     assert "run `%catchup 1` first" not in opened("%check 1.2")
 
 
+def test_a_bare_check_names_another_notebook(opened: Notebook, root: Path) -> None:
+    """Where no cell was run yet, it means this notebook's first open exercise, and says where another one stands."""
+    (root / "solutions/01_second.md").write_text(SECOND, encoding="utf-8")
+    check = CHECKS.format(id="1.2", name="loud", call='load("words").loud("a")', value="'A!'")
+    (root / "tests/chapters/test_01_second.py").write_text(check, encoding="utf-8")
+    opened("import os\nos.environ['JPY_SESSION_NAME'] = 'notebooks/01_second.ipynb'")
+    assert opened("%check").startswith("1.1 Better health: ")
+    opened("%catchup 1")
+    opened("os.environ['JPY_SESSION_NAME'] = 'notebooks/00_first.ipynb'")
+    assert opened("%check").startswith("note: 1.1 stands in notebooks/01_second.ipynb\n")
+
+
 def test_errors_say_what_to_run(opened: Notebook) -> None:
     """A missing module of the package and a forgotten `await` are answered below the usual traceback, or in its place."""
     shown = opened("from app.numbers import add")
