@@ -17,8 +17,10 @@ from IPython.display import clear_output
 
 from workbook.chapter import Chapter
 from workbook.course import Course
+from workbook.frames import shorten
 from workbook.imported import Finder
 from workbook.timeline import timeline
+from workbook.wording import count
 from workbook.workspace import Workspace
 
 OWN = ("workbook",)  # packages that lie in the course's folder, and are installed from there
@@ -121,13 +123,14 @@ class Advice:
     Args:
         course: gives the index.
         shell: the notebook's.
+        app_dir: the learner's package.
     """
 
-    def __init__(self, course: Callable[[], Course], shell: InteractiveShell) -> None:
-        self._course, self._shell = course, shell
+    def __init__(self, course: Callable[[], Course], shell: InteractiveShell, app_dir: Path) -> None:
+        self._course, self._shell, self._app_dir = course, shell, app_dir
 
     def register(self) -> None:
-        """Let IPython ask for advice whenever an import or a name fails."""
+        """Let IPython ask for advice whenever an import or a name fails, and shorten the way of an error of the app."""
 
         def handle(
             shell: Any,
@@ -136,13 +139,19 @@ class Advice:
             trace: TracebackType,
             tb_offset: int | None = None,
         ) -> Any:
+            left = 0 if hasattr(error, "_render_traceback_") else shorten(error, self._app_dir)
+            said = self.on(error) if isinstance(error, ImportError | NameError) else ""
+            if not (left or said):
+                shell.showtraceback((kind, error, trace), tb_offset=tb_offset, running_compiled_code=True)
+                return None
+            trace = error.__traceback__ or trace
             lines = shell.InteractiveTB.structured_traceback(kind, error, trace, tb_offset=tb_offset)
-            said = self.on(error)
+            lines = [*lines, "", f"({count(left, 'frame')} of libraries left out)"] if left else lines
             lines = [*lines, "", f"hint: {said}"] if said else lines
             shell._showtraceback(kind, error, lines)
             return lines
 
-        self._shell.set_custom_exc((ImportError, NameError), handle)  # type: ignore[no-untyped-call]
+        self._shell.set_custom_exc((Exception,), handle)  # type: ignore[no-untyped-call]
 
     def on(self, error: BaseException) -> str:
         """Return what to do about an error; "" where nothing is known."""

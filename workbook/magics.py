@@ -66,7 +66,7 @@ class Workbook(Magics):
         self.imported = Imported(workspace.app_dir)
         self.bindings = Bindings(shell.user_ns)
         self._notebook = shell
-        self.advice = Advice(lambda: self.course, shell)
+        self.advice = Advice(lambda: self.course, shell, workspace.app_dir)
         self.current = ""  # the exercise whose cell was run last
         self.unwritten = ""  # the module that the newest cell could not be written to
 

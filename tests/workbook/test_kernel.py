@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ def advice(course: Course, monkeypatch: pytest.MonkeyPatch, notebook: str = "") 
     """Return the advice that a notebook gets."""
     monkeypatch.setenv("JPY_SESSION_NAME", notebook)
     shell: Any = Shell()
-    return Advice(lambda: course, shell)
+    return Advice(lambda: course, shell, Path("app"))
 
 
 def raised(source: str) -> BaseException:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -215,6 +216,25 @@ def test_errors_say_what_to_run(opened: Notebook) -> None:
     assert opened('await client.get("/health")').startswith("ERROR there is no app/main.py yet")
     opened(APP)
     assert "`get` was called without `await`" in opened('client.get("/health")')
+
+
+def test_an_error_of_the_app_is_shown_without_the_way_through_libraries(opened: Notebook) -> None:
+    """Of an error that a request meets the cell and the package are shown, and what led to it; others as ever."""
+    opened(APP)
+    body = (
+        "try:\n        return {}['name']\n    except KeyError as error:\n        raise ValueError('no name') from error"
+    )
+    opened(STUB.replace("{body}", body))
+    said = re.sub(r"\x1b\[[\d;]*m", "", opened('await client.get("/health")'))
+    assert said.count("site-packages") == said.count("starlette") == 0
+    assert "KeyError" in said
+    assert "app/main.py" in said
+    assert 'await client.get("/health")' in said
+    assert re.search(r"ValueError: .*no name", said)
+    assert re.search(r"\(\d+ frames of libraries left out\)", said)
+    assert len(said.split("\n")) < 60
+    assert opened("1 / 0").count("frames of libraries") == 0
+    assert "ZeroDivisionError" in opened("1 / 0")
 
 
 def test_a_bare_check_means_the_exercise_at_hand(opened: Notebook) -> None:
