@@ -306,7 +306,13 @@ class Workbook(Magics):
         assert self.shell is not None
         for source in self.shell.user_ns.get("In", []):
             self.bindings.note(plain_code(source))
+        self.shell.events.register("pre_run_cell", self._follow_files)
         self.shell.events.register("post_run_cell", self._note)
+
+    def _follow_files(self, _info: Any) -> None:
+        """Renew what was imported when the files have changed elsewhere: in an editor, or by another notebook."""
+        if self.imported.refresh():
+            self.bindings.renew()
 
     def _note(self, result: Any) -> None:
         self.bindings.note(plain_code(result.info.raw_cell or ""))
@@ -317,6 +323,7 @@ class Workbook(Magics):
         self.worker.close()
         with suppress(ValueError):  # it was not registered, or IPython has ended already
             if self.shell is not None:
+                self.shell.events.unregister("pre_run_cell", self._follow_files)
                 self.shell.events.unregister("post_run_cell", self._note)
 
 

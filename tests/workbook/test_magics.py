@@ -262,6 +262,8 @@ def test_what_was_imported_from_app_is_renewed(opened: Notebook, root: Path) -> 
     opened("%%time\nfrom app import numbers\nimport app.numbers as n\nfrom app.numbers import LIMIT\n")
     opened("%%app numbers.py\nLIMIT = 2\n")
     assert opened("LIMIT, numbers.LIMIT, n.LIMIT") == "(2, 2, 2)"
+    (root / "app" / "numbers.py").write_text("LIMIT = 33\n")  # in an editor, or by another notebook
+    assert opened("LIMIT, numbers.LIMIT, n.LIMIT") == "(33, 33, 33)"
     (root / "notebooks" / "httpx.py").write_text("raise RuntimeError('a scratch file')")
     assert "httpx.py is called like the module `httpx`" in opened("%reload_ext workbook")
     opened(APP)
