@@ -179,6 +179,11 @@ def last_written(connection: sqlite3.Connection, path: str) -> bytes | None:
     return row[0] if row else None
 
 
+def paths(connection: sqlite3.Connection) -> list[str]:
+    """Return every file that was ever written, in the order of their names."""
+    return [row[0] for row in connection.execute("SELECT DISTINCT path FROM versions ORDER BY path")]
+
+
 def changes_of(connection: sqlite3.Connection, versions: list[int]) -> list[int]:
     """Return the changes that versions belong to, the first first."""
     holes = ", ".join("?" * len(versions))

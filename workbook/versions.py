@@ -56,6 +56,7 @@ def listed(workspace: Workspace, words: str) -> str:
         return shown(workspace.version(int(asked[0])))
     everything = "all" in asked
     path = next((_path(word) for word in asked if word != "all"), None)
+    workspace.keep_edits(path)
     total = workspace.count_versions(path)
     found = workspace.history(path, total if everything else SHOWN)
     if not found:

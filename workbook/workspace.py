@@ -205,8 +205,13 @@ class Workspace:
         now = files.read(files.locate(self.app_dir, path))
         written: bytes | None = self.database.run(lambda connection: history.last_written(connection, path))
         if written not in (None, now):
-            edit = (FileChange(path, written, now),)
-            self.database.run(lambda connection: history.begin(connection, edit, "an edit by hand", [], EDIT))
+            edit, cause = (FileChange(path, written, now),), "an edit by hand" if now is not None else "deleted by hand"
+            self.database.run(lambda connection: history.begin(connection, edit, cause, [], EDIT))
+
+    def keep_edits(self, path: str | None = None) -> None:
+        """Keep what was written to files that were changed or deleted by hand since; to one file, if it is named."""
+        for one in [path] if path else self.database.run(history.paths):
+            self.keep_edit(one)
 
     def newest_readable(self, path: str) -> int:
         """Return the number of a file's newest version that is Python, what an edit replaced among them; 0 for none."""

@@ -128,3 +128,19 @@ def test_an_older_record_is_taken_over(workspace: Workspace) -> None:
     write(workspace, "one")
     workspace.undo()
     assert workspace.notes == []
+
+
+def test_what_was_changed_or_deleted_by_hand_is_kept(workspace: Workspace) -> None:
+    """The history shows what a cell had written also where an editor or a file browser took it away, once each."""
+    write(workspace, "one")
+    write(workspace, "other", path="b.py")
+    (workspace.app_dir / "users/a.py").unlink()
+    (workspace.app_dir / "b.py").write_text("by hand", encoding="utf-8")
+    for _again in range(2):
+        said = versions.listed(workspace, "")
+        assert said.count("app/users/a.py, then deleted by hand") == 1
+        assert said.count("app/b.py, then an edit by hand") == 1
+    versions.undo(workspace, str(number(workspace, "one")))
+    assert held(workspace) == "one"
+    assert held(workspace, "b.py") == "by hand"
+    assert "deleted by hand" not in versions.listed(workspace, "b.py")
