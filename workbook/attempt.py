@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 
 from workbook.assemble import CellError, definitions
-from workbook.chapter import Exercise
+from workbook.chapter import Cell, Exercise
 from workbook.course import Course
 from workbook.names import Function
 from workbook.release import stub
@@ -33,7 +34,8 @@ def attempt(course: Course, exercise: Exercise, app_dir: Path) -> Attempt:
     MISSING: it is not there, or as another cell gives it; a later chapter may have moved or rewritten it, so the checks
     must tell. MOVED: it is not there, but elsewhere in the package, inside a function for instance. NOTHING: nor is
     anything else in the package the learner's own. A module that cannot be parsed counts as an attempt: its error is
-    worth showing.
+    worth showing. A definition that the cell leaves out, and that stands as an earlier cell of the course has it, is
+    no attempt: the exercise begins with it.
     """
     try:
         mine = definitions(text_of(app_dir / exercise.path))
@@ -45,16 +47,38 @@ def attempt(course: Course, exercise: Exercise, app_dir: Path) -> Attempt:
     holes = set(_differing(given, solved))
     scopes = {name.rpartition(".")[0] for name in holes} - {""}
     others = _given(course, exercise.path)
-    if _is_own(mine, holes, scopes, others) or (_has_file(course, exercise) and _adds(mine, others)):
+    begun = _begun_with(course, exercise, mine, holes - set(given))
+    written = {name: text for name, text in mine.items() if name not in begun}
+    if _is_own(written, holes, scopes, others) or (_has_file(course, exercise) and _adds(mine, others)):
         return Attempt.MADE
     if all(mine.get(name) == solved[name] for name in holes & set(solved)):
         # a later exercise may begin with just this solution: its cell is no work of the learner's
         given_again = all(mine.get(name) in others.get(name, ()) for name in holes)
         return Attempt.MADE if not given_again or _has_own_work(course, app_dir) else Attempt.NOTHING
-    required = (holes & set(given)) or scopes
-    if required and required <= set(mine) and all(mine.get(name) == given.get(name) for name in holes):
+    required = (holes & set(given)) or begun or scopes
+    if required and required <= set(mine) and all(mine.get(name) == given.get(name) for name in holes - begun):
         return Attempt.STUB
     return _absent(course, exercise, app_dir)
+
+
+def _begun_with(course: Course, exercise: Exercise, mine: dict[str, str], left_out: set[str]) -> set[str]:
+    """Return the definitions that an exercise's cell leaves out and that stand as an earlier cell has them."""
+    earlier: dict[str, set[str]] = {}
+    for cell in _before(course, exercise) if left_out & set(mine) else ():
+        for code in (cell.body, stub(cell.body, cell.exercise or "")):
+            for name, text in definitions(code).items():
+                earlier.setdefault(name, set()).add(text)
+    return {name for name in left_out if mine.get(name) in earlier.get(name, ())}
+
+
+def _before(course: Course, exercise: Exercise) -> Iterator[Cell]:
+    """Yield the cells of an exercise's file that stand before its own."""
+    for chapter in course.chapters:
+        for cell in chapter.writes:
+            if cell.exercise == exercise.id:
+                return
+            if cell.argument.split()[0] == exercise.path:
+                yield cell
 
 
 def _absent(course: Course, exercise: Exercise, app_dir: Path) -> Attempt:

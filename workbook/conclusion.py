@@ -81,7 +81,7 @@ class Conclusion:
             if one.outcome is not Outcome.PASSED:
                 blank = Criterion(**one.model_dump(include=kept), outcome=Outcome.NOT_ATTEMPTED)
                 self.report.criteria[index] = blank
-        self.report.outcome, self.report.hint = Outcome.NOT_ATTEMPTED, hint
+        self.report.outcome, self.report.hint, self.report.second = Outcome.NOT_ATTEMPTED, hint, ""
 
     def _results(self) -> dict[str, Criterion]:
         """Return the criteria by id; of two results for one, the failure counts."""

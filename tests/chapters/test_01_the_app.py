@@ -1156,7 +1156,15 @@ class TestRouter:
             got="something else, or nothing",
             expected="the settings that were handed in",
             why="later code finds the settings of its own app there",
-            hint="keep the given lines of create_app: they are those of 1.3",
+            hint="keep the other lines of create_app as they were in 1.3: which one stored the settings?",
+            at=main.create_app,
+        )
+        expect.equal(
+            getattr(app.state, "ready", None),
+            False,
+            did="app.state.ready, before the start",
+            why="who asks too early would be sent to an app that cannot answer",
+            hint="keep the other lines of create_app as they were in 1.3: which one sets the flag?",
             at=main.create_app,
         )
         with own_app(f"Settings(cors_origins=[{SHOP!r}])"):
@@ -1170,7 +1178,7 @@ class TestRouter:
                     at=main.create_app,
                 )
                 response = await get_from(client, SHOP)
-                hint = "keep the given lines of create_app: one of them calls add_cors"
+                hint = "keep the other lines of create_app as they were in 1.3: one of them calls add_cors"
                 why = "your own web page could not use your API"
                 expect.header(response, "access-control-allow-origin", SHOP, why=why, hint=hint, at=main.create_app)
 
@@ -1180,7 +1188,9 @@ class TestRouter:
         why = "a redirect costs a second request, and some clients lose their token on the way"
         known = "machines ask for /health, in every version"
         hint = "the route stays as it was: on the app itself, without a prefix"
-        expect.status(await client.get("/health"), 200, why=known, hint=hint, at=at)
+        response = await client.get("/health")
+        expect.status(response, 200, why=known, hint=hint, at=at)
+        expect.json(response, {"status": "ok"}, why=known, hint="the answer of /health stays as it was in 1.3", at=at)
         expect.status(await client.get("/api/v1/health"), 404, why="one path, one answer", hint=hint, at=at)
         response = await client.get("/health/")
         hint = "one path, one answer: which argument of FastAPI(...) decides about the slash?"

@@ -697,6 +697,14 @@ def expect_the_key_is_read(config, monkeypatch):
     )
 
 
+def hint_for_decorator(model):
+    """Return what repairs a method that Pydantic never calls, if that is what happened to refuse_unsafe."""
+    known = model.__pydantic_decorators__.model_validators
+    if "refuse_unsafe" in vars(model) and "refuse_unsafe" not in known:
+        return "the decorator of 1.1 is missing: without it, Pydantic never calls refuse_unsafe"
+    return ""
+
+
 @exercise("8.5")
 class TestSecrets:
     def test_strong_keys(self, load):
@@ -739,7 +747,7 @@ class TestSecrets:
                     says=says,
                     did=did,
                     why="whoever starts the app must learn what to repair",
-                    hint='in refuse_unsafe: problems.append(f"SECRET_KEY: {reason}")',
+                    hint=hint_for_decorator(model) or 'in refuse_unsafe: problems.append(f"SECRET_KEY: {reason}")',
                     at=getattr(model, "refuse_unsafe", model),
                 ) as caught:
                     model(stage=stage, secret_key=secret)

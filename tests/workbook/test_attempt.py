@@ -67,3 +67,28 @@ def test_anything_new_in_a_file_of_one_exercise_is_an_attempt(course: Course, pa
     stub = release.learner_source(cell)
     assert state(course, package, MAIN, stub, "%%app main.py --merge\ndef other():\n    return 1\n") is Attempt.MADE
     assert state(course, package, MAIN, stub) is Attempt.STUB
+
+
+def test_what_an_exercise_begins_with_is_no_attempt(course: Course, package: PackageMaker) -> None:
+    """A cell may leave out what an earlier cell wrote: as that cell has it, it is no attempt at this exercise."""
+    begun = 'return {"status": "begun"}'
+    chapter = course.chapters[0]
+    place = course.exercises["0.1"].cell
+    cell = chapter.cells[place]
+    first, body = cell.source.split("\n", 1)
+    solved = release.solved(body).rstrip()
+    asked = f"{first}\n### BEGIN SOLUTION\n{solved}\n### STUB\n# # YOUR CODE HERE\n### END SOLUTION\n"
+    earlier = cell.model_copy(update={"source": HEALTH.replace("{body}", begun), "exercise": None})
+    later = cell.model_copy(update={"source": asked})
+    cells = (*chapter.cells[:place], earlier, later, *chapter.cells[place + 1 :])
+    exercises = tuple(
+        one.model_copy(update={"cell": one.cell + 1, "planted": one.planted or one.id == "0.1"})
+        for one in chapter.exercises
+    )
+    longer = Course(chapters=(chapter.model_copy(update={"cells": cells, "exercises": exercises}),))
+    stub, own = release.learner_source(later), "%%app other.py\nx = 1\n"
+    assert "def" not in stub
+    assert state(longer, package, MAIN, earlier.source, stub, own) is Attempt.STUB
+    assert state(longer, package, MAIN, HEALTH.replace("{body}", "return {}"), stub, own) is Attempt.MADE
+    assert state(longer, package, MAIN, release.solved_source(later), own) is Attempt.MADE
+    assert state(longer, package, MAIN, stub, own) is Attempt.MISSING

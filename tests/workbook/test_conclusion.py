@@ -67,6 +67,19 @@ def test_what_is_missing_says_what_stopped_the_check() -> None:
     assert report.note == "what the check met first: NameError: x\napp/y.py:3"
 
 
+@pytest.mark.parametrize("attempt", ["stub", "missing"])
+def test_an_untouched_exercise_has_one_hint(attempt: str) -> None:
+    """Neither hint of the criteria is shown: they would tell what to write."""
+    two = [raised("open it", "KeyError: a"), failed("return the pair", "None")]
+    assert all(hints(two)), "the criteria have two hints"
+    messages = [{"criterion": {**one.model_dump(mode="json"), "id": str(n)}} for n, one in enumerate(two)]
+    assert concluded(*messages, collected=2).second == "return the pair"
+    report = concluded(*messages, collected=2, attempt=attempt)
+    assert report.outcome is Outcome.NOT_ATTEMPTED
+    assert report.hint.endswith(("check again", "not in your app yet"))
+    assert not report.second
+
+
 def test_what_has_moved_is_an_attempt() -> None:
     """A function that lies elsewhere by now has its verdict, with its reasons."""
     report = concluded(
