@@ -10,6 +10,7 @@ import bcrypt
 import pytest
 from fastapi import Depends, HTTPException
 from sqlalchemy import event, func, select
+from sqlalchemy.exc import IntegrityError
 
 from workbook import expect
 from workbook.checks import exercise
@@ -335,6 +336,23 @@ class TestRegister:
             did="the users that the welcome sees, one number for each welcome",
             why="the row is not saved yet: when the commit fails, somebody who is no user gets a welcome",
             hint="a background task runs after the commit: hand `send_welcome` to the BackgroundTasks",
+        )
+
+    async def test_what_the_service_raises(self, visitor, load, monkeypatch):
+        """What the service raises passes through the route: an error that it does not explain is a 500"""
+
+        async def refuse(_service, _data):
+            raise IntegrityError("INSERT INTO users", {}, Exception("UNIQUE constraint failed"))
+
+        monkeypatch.setattr(load("auth.service").AuthService, "register", refuse)
+        with unprinted("app.core.middleware"):
+            answer = await register(visitor)
+        expect.equal(
+            answer.status_code,
+            500,
+            did="the status of POST /api/v1/auth/register, while service.register raises an IntegrityError",
+            why="a rule that stands in this route does not hold for a script, nor for the route under /users",
+            hint="catch nothing here: the service says what a taken name is",
         )
 
     async def test_a_broken_database(self, visitor, broken_database):
@@ -1357,11 +1375,15 @@ class Probe:
         self._load, self._visitor = load, visitor
         self.model, errors = load("users.models").User, load("core.exceptions")
         kept = type("Kept", (errors.DomainError,), {"keep_changes": True})
+        alike = HTTPException(418)
+        alike.keep_changes = True
         self.endings = {
             "domain": errors.Conflict,
             "unknown": errors.NotAuthenticated,
             "http": HTTPException(418),
             "other": RuntimeError,
+            "like": alike,
+            "alike": type("Alike", (RuntimeError,), {"keep_changes": True}),
             "kept": kept,
             "again": kept,
             "fine": None,
@@ -1471,6 +1493,8 @@ class TestReuse:
             ("unknown", 401, "a NotAuthenticated"),
             ("http", 418, "an HTTPException"),
             ("other", 500, "a RuntimeError"),
+            ("like", 418, "an HTTPException, which is no DomainError, with keep_changes"),
+            ("alike", 500, "a RuntimeError, which is no DomainError, with keep_changes"),
         ):
             answer, saved = await probe.ask(ending)
             not_swallowed(answer, load)
