@@ -1101,7 +1101,7 @@ class TestTotal:
         await total(api, "limit=1", before + 3, **reason)
 
     async def test_more_than_a_page_may_hold(self, load, api):
-        """A total beyond 100 is right too"""
+        """A total beyond 100 is right too, and so are the pages there"""
         await add_users(load, api, *(f"crowd{number}" for number in range(105)))
         await total(
             api,
@@ -1109,6 +1109,13 @@ class TestTotal:
             105,
             why="from 100 users on the total would stand still",
             hint="get_multi never returns more than MAX_LIMIT rows; let the database count: user_crud.count",
+        )
+        await listed(
+            api,
+            "q=crowd&skip=102&limit=10",
+            ["crowd102", "crowd103", "crowd104"],
+            why="from 100 users on the last pages would be empty, and nobody would be told",
+            hint="hand skip on to get_multi as it came: it never returns more than MAX_LIMIT rows",
         )
 
     async def test_search(self, load, api):
