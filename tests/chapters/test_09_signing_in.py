@@ -527,6 +527,24 @@ class TestLoginForm:
                     hint=f"hand form.{'username' if what == 'name' else 'password'} on as it is",
                 )
 
+    async def test_what_the_service_raises(self, visitor, load, monkeypatch):
+        """What the service raises passes through the route: an error that it does not explain is a 500"""
+        for error in (IntegrityError("INSERT INTO login_sessions", {}, Exception("UNIQUE")), ValueError("a bug")):
+
+            async def fail(_service, _identifier, _password, error=error):
+                raise error
+
+            monkeypatch.setattr(load("auth.service").AuthService, "login", fail)
+            with unprinted("app.core.middleware"):
+                answer = await login(visitor, "ada")
+            expect.equal(
+                answer.status_code,
+                500,
+                did=f"the status of POST /api/v1/auth/login, while service.login raises {type(error).__name__}",
+                why="a bug is no wrong password: people would change good ones, and nobody would repair the bug",
+                hint="the route catches nothing: let the service's error pass",
+            )
+
     async def test_a_broken_database(self, visitor, people, broken_database):
         """When the database fails, the answer is 500, not 401"""
         await people.add("ada")
