@@ -899,7 +899,9 @@ class TestOwnerOrAdmin:
                 status,
                 did=f"the status of GET /items/{item.get('id')}, while `visible` returns {what}",
                 why="two copies of one rule: one of them will be changed, and the other one forgotten",
-                hint="let `get` ask for all conditions of `visible()`, and for the id",
+                hint="`get` has a rule of its own: let it ask for the id, and for all conditions of `visible()`"
+                if "owner_id" in source_of(service.get)
+                else self.hint_for_an_open_item(service),
                 at=service.get,
             )
 
