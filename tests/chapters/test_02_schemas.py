@@ -1011,10 +1011,11 @@ class TestUserPublic:
             ("email", "root@localhost"),
             ("email", "Ada@Example.com"),
             ("full_name", "a" * 101),
+            ("full_name", "  Ada\tByron "),
         ):
             reason = {
                 "why": "a stricter rule for new input would turn every older row into a 500",
-                "hint": "a stored value leaves as it is: which rule or change comes with the type of this field?",
+                "hint": "a stored value leaves as it is: which rule or change comes with its type or model_config?",
             }
             public = schema(load, "users.UserPublic")
             got = shows(public, user_row(**{field: value}), reason["hint"])
@@ -1592,6 +1593,8 @@ class TestItemUpdateAndPublic:
         for field, value, shown in (
             ("title", "a" * 201, "a" * 201),
             ("title", "", ""),
+            ("title", "  Lamp ", "  Lamp "),
+            ("description", " bright\n", " bright\n"),
             ("url", "ftp://example.com/lamp", "ftp://example.com/lamp"),
             ("price", Decimal("-1.00"), "-1.00"),
             ("price", Decimal("99999999.99"), "99999999.99"),
@@ -1601,7 +1604,7 @@ class TestItemUpdateAndPublic:
         ):
             reason = {
                 "why": "a stricter rule for new input would turn every older row into a 500",
-                "hint": "a stored value leaves as it is: which rule or change comes with the type of this field?",
+                "hint": "a stored value leaves as it is: which rule or change comes with its type or model_config?",
             }
             public = schema(load, "items.ItemPublic")
             got = shows(public, item_row(**{field: value}), reason["hint"])

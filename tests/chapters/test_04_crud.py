@@ -1804,6 +1804,15 @@ class TestWithOwner:
                 hint="do not write the query anew: self.get_multi keeps the bounds",
                 at=crud.get_multi_with_owner,
             )
+        for skip, ids in ((100, [101, 102, 103]), (-1, [1, 2, 3]), (HUGE, [])):
+            expect.equal(
+                [item.id for item in await with_owner(load, db, skip=skip, limit=3)],
+                ids,
+                did=f"the ids of get_multi_with_owner(session, skip={skip}, limit=3), with 105 in the table",
+                why="the list would end before its last page, or begin anew on one of them",
+                hint="hand skip on as it came: self.get_multi leaves the rows out, and keeps the bounds",
+                at=crud.get_multi_with_owner,
+            )
 
 
 # ---------------------------------------------------------------------------------------------------------------- 4.8

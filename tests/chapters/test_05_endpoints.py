@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 import pytest
 from fastapi import FastAPI, HTTPException
 from sqlalchemy import ColumnElement, event, select
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import async_sessionmaker
 from sqlalchemy.orm import Session
 
@@ -504,8 +504,8 @@ class TestCreate:
             at=route_to_create(load),
         )
 
-    async def test_the_work_of_others(self, load, api, endings, broken_database):
-        """The route commits nothing, and a fault of the database stays a 500"""
+    async def test_the_work_of_others(self, load, api, endings, monkeypatch, broken_database):
+        """The route commits nothing and catches nothing: what the service and the database raise passes"""
         at = route_to_create(load)
         endings.clear()
         await sign_up(load, api)
@@ -517,6 +517,20 @@ class TestCreate:
         with broken_database(api, "insert") as broken:
             answer = await sign_up(load, api, ADA | {"username": "bob", "email": "bob@example.com"})
             broken.is_500(answer, at=at, hint="catch nothing here: the route has no answer to a fault of the database")
+
+        async def refuse(_service, _data):
+            raise IntegrityError("INSERT INTO users", {}, Exception("UNIQUE constraint failed"))
+
+        monkeypatch.setattr(load("users.service").UserService, "create", refuse)
+        answer = await sign_up(load, api)
+        expect.equal(
+            answer.status_code,
+            500,
+            did=f"the status of POST {USERS}, while service.create raises an IntegrityError",
+            why="the rule for a taken name would stand in this route only: chapter 06 gives it one place for all",
+            hint="catch nothing here: what the service raises passes through the route",
+            at=at,
+        )
 
 
 # ---------------------------------------------------------------------------------------------------------------- 5.3
@@ -1087,7 +1101,7 @@ class TestTotal:
         await total(api, "limit=1", before + 3, **reason)
 
     async def test_more_than_a_page_may_hold(self, load, api):
-        """A total beyond 100 is right too"""
+        """A total beyond 100 is right too, and so are the pages there"""
         await add_users(load, api, *(f"crowd{number}" for number in range(105)))
         await total(
             api,
@@ -1095,6 +1109,13 @@ class TestTotal:
             105,
             why="from 100 users on the total would stand still",
             hint="get_multi never returns more than MAX_LIMIT rows; let the database count: user_crud.count",
+        )
+        await listed(
+            api,
+            "q=crowd&skip=102&limit=10",
+            ["crowd102", "crowd103", "crowd104"],
+            why="from 100 users on the last pages would be empty, and nobody would be told",
+            hint="hand skip on to get_multi as it came: it never returns more than MAX_LIMIT rows",
         )
 
     async def test_search(self, load, api):

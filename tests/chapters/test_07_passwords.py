@@ -309,6 +309,25 @@ async def verified(security, password, stored):
 # ---------------------------------------------------------------------------------------------------------------- 7.1
 
 
+async def expect_cost_of_the_context(security):
+    """Expect that hash_password works at the cost that the context has at this moment."""
+    for cost in (CHEAP, CHEAP + 1):
+        security.pwd_context.update(bcrypt__rounds=cost)
+        try:
+            hashed = await hashed_by(security, HORSE)
+        finally:
+            security.pwd_context.update(bcrypt__rounds=CHEAP)
+        expect.that(
+            hashed.split("$")[2:3] == [f"{cost:02}"],
+            did=f"pwd_context.update(bcrypt__rounds={cost}), then await hash_password(...)",
+            got=f"a text that begins with {hashed[:7]}",
+            expected=f"a hash of cost {cost}, which begins with $2b${cost:02}$",
+            why="there would be two places for the cost: tests would stay slow, and a higher cost would reach nobody",
+            hint="pwd_context knows the cost, so let it make the hash: its method is `hash`",
+            at=security.hash_password,
+        )
+
+
 @exercise("7.1")
 class TestHash:
     async def test_a_hash_fits_its_password(self, security):
@@ -360,6 +379,10 @@ class TestHash:
             hint="the cost of all hashes is one number, in the line of pwd_context",
             at=(security, "pwd_context"),
         )
+
+    async def test_the_context_decides(self, security):
+        """Who changes the cost of pwd_context changes the cost of the next hash"""
+        await expect_cost_of_the_context(security)
 
     def test_the_right_password(self, security):
         """check_hash answers True for the right password, whoever made the hash"""
@@ -502,6 +525,10 @@ class TestOffTheLoop:
                 hint="give check_hash the password first, then the stored hash",
                 at=security.verify_password,
             )
+
+    async def test_the_context_decides(self, security):
+        """hash_password works at the cost of pwd_context, as before"""
+        await expect_cost_of_the_context(security)
 
     async def test_verify_password_asks_check_hash(self, security, monkeypatch):
         """verify_password returns what check_hash returns"""
@@ -696,6 +723,24 @@ class TestEqualWork:
         for who, password, stored in cases():
             expect_one_run(security, work, who, password, stored)
         await expect_one_run_of_a_sign_in(security, work, UNKNOWN, None)
+
+    async def test_the_cost_of_the_moment(self, load, work):
+        """An unknown user costs what pwd_context costs now, also when that was changed after the start"""
+        security = await warmed(load)
+        cost = CHEAP + 1
+        security.pwd_context.update(bcrypt__rounds=cost)
+        check(security, HORSE, None)  # the first one after the change may have to make up a hash
+        for who, password, stored in ((UNKNOWN, HORSE, None), ("Ada, 73 letters", "a" * 73, hash_of(HORSE))):
+            costs = work.of(check, security, password, stored)[1]
+            expect.that(
+                costs == [cost],
+                did=f"pwd_context.update(bcrypt__rounds={cost}), then twice, for {who}: {call(password, stored)}",
+                got=", ".join(f"a run of bcrypt at cost {one}" for one in costs) or "bcrypt never ran",
+                expected=f"one run of bcrypt at cost {cost}",
+                why=LISTS_USERS,
+                hint="do not keep a hash of your own: dummy_verify makes up another one when the cost changes",
+                at=security.check_hash,
+            )
 
     async def test_the_right_password_costs_the_same(self, security, work):
         """The right password is still right, for one run of bcrypt"""

@@ -645,15 +645,13 @@ class TestForgeries:
 STRONG = (
     KEY,
     "abcdeABCDE" * 4,
-    " 0123456789 and 20 more of them ",
     "abcdefghij" + "a" * 22,
     "äöüßéèêñçø" + "ä" * 6,
     "k8Jd72hLq09ZxC4vBn6MwE3rTy5UiOpA",
+    " 0123456789 and 20 more of them ",  # the last one: a hint of its own
 )
 WEAK = (
     ("", "missing"),
-    ("   ", "32 bytes"),
-    (" " * 40, "10 different"),
     ("dev", "32 bytes"),
     ("changeme2026", "32 bytes"),
     (KEY[:31], "32 bytes"),
@@ -668,6 +666,8 @@ WEAK = (
     ("0123456789-my-password-is-a-very-long-one", "placeholder"),
     ("0123456789-your-secret-goes-here-thank-you", "placeholder"),
     ("0123456789_YOUR_SECRET_goes_here_thank_you", "placeholder"),
+    ("   ", "32 bytes"),  # the last ones: a hint of their own
+    (" " * 40, "10 different"),
 )
 
 
@@ -705,6 +705,11 @@ def hint_for_decorator(model):
     return ""
 
 
+def hint_for_blanks(secret):
+    """Return a hint for a key with a blank at one of its ends; else an empty text."""
+    return "a blank is a character like every other: judge the key as it is" if secret != secret.strip() else ""
+
+
 @exercise("8.5")
 class TestSecrets:
     def test_strong_keys(self, load):
@@ -716,7 +721,8 @@ class TestSecrets:
                 None,
                 did=f"weak_secret_reason({secret!r})",
                 why="an app with a good key would not start",
-                hint="each rule begins one below its number: `<`, not `<=`; and count bytes with len(secret.encode())",
+                hint=hint_for_blanks(secret)
+                or "each rule begins one below its number: `<`, not `<=`; and count bytes with len(secret.encode())",
                 at=config.weak_secret_reason,
             )
 
@@ -731,7 +737,8 @@ class TestSecrets:
                 got=repr(found),
                 expected=f"a text that contains {says!r}",
                 why="a stranger finds such a key with a list, and signs tokens as your admin",
-                hint=f"{RULES[says]}; of all rules that are broken, the first of the table counts",
+                hint=hint_for_blanks(secret)
+                or f"{RULES[says]}; of all rules that are broken, the first of the table counts",
                 at=config.weak_secret_reason,
             )
 

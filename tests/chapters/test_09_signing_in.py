@@ -10,6 +10,7 @@ import bcrypt
 import pytest
 from fastapi import Depends, HTTPException
 from sqlalchemy import event, func, select
+from sqlalchemy.exc import IntegrityError
 
 from workbook import expect
 from workbook.checks import exercise
@@ -337,6 +338,23 @@ class TestRegister:
             hint="a background task runs after the commit: hand `send_welcome` to the BackgroundTasks",
         )
 
+    async def test_what_the_service_raises(self, visitor, load, monkeypatch):
+        """What the service raises passes through the route: an error that it does not explain is a 500"""
+
+        async def refuse(_service, _data):
+            raise IntegrityError("INSERT INTO users", {}, Exception("UNIQUE constraint failed"))
+
+        monkeypatch.setattr(load("auth.service").AuthService, "register", refuse)
+        with unprinted("app.core.middleware"):
+            answer = await register(visitor)
+        expect.equal(
+            answer.status_code,
+            500,
+            did="the status of POST /api/v1/auth/register, while service.register raises an IntegrityError",
+            why="a rule that stands in this route does not hold for a script, nor for the route under /users",
+            hint="catch nothing here: the service says what a taken name is",
+        )
+
     async def test_a_broken_database(self, visitor, broken_database):
         """When the database fails, the answer is 500, not a taken name, and nobody is welcomed"""
         with welcomes() as found:
@@ -508,6 +526,24 @@ class TestLoginForm:
                     else "the service looks for somebody else",
                     hint=f"hand form.{'username' if what == 'name' else 'password'} on as it is",
                 )
+
+    async def test_what_the_service_raises(self, visitor, load, monkeypatch):
+        """What the service raises passes through the route: an error that it does not explain is a 500"""
+        for error in (IntegrityError("INSERT INTO login_sessions", {}, Exception("UNIQUE")), ValueError("a bug")):
+
+            async def fail(_service, _identifier, _password, error=error):
+                raise error
+
+            monkeypatch.setattr(load("auth.service").AuthService, "login", fail)
+            with unprinted("app.core.middleware"):
+                answer = await login(visitor, "ada")
+            expect.equal(
+                answer.status_code,
+                500,
+                did=f"the status of POST /api/v1/auth/login, while service.login raises {type(error).__name__}",
+                why="a bug is no wrong password: people would change good ones, and nobody would repair the bug",
+                hint="the route catches nothing: let the service's error pass",
+            )
 
     async def test_a_broken_database(self, visitor, people, broken_database):
         """When the database fails, the answer is 500, not 401"""
@@ -1357,11 +1393,15 @@ class Probe:
         self._load, self._visitor = load, visitor
         self.model, errors = load("users.models").User, load("core.exceptions")
         kept = type("Kept", (errors.DomainError,), {"keep_changes": True})
+        alike = HTTPException(418)
+        alike.keep_changes = True
         self.endings = {
             "domain": errors.Conflict,
             "unknown": errors.NotAuthenticated,
             "http": HTTPException(418),
             "other": RuntimeError,
+            "like": alike,
+            "alike": type("Alike", (RuntimeError,), {"keep_changes": True}),
             "kept": kept,
             "again": kept,
             "fine": None,
@@ -1471,6 +1511,8 @@ class TestReuse:
             ("unknown", 401, "a NotAuthenticated"),
             ("http", 418, "an HTTPException"),
             ("other", 500, "a RuntimeError"),
+            ("like", 418, "an HTTPException, which is no DomainError, with keep_changes"),
+            ("alike", 500, "a RuntimeError, which is no DomainError, with keep_changes"),
         ):
             answer, saved = await probe.ask(ending)
             not_swallowed(answer, load)

@@ -885,6 +885,26 @@ class TestOwnerOrAdmin:
                 at=service.get,
             )
 
+    async def test_visible_decides(self, load, visitor, people, ada, item, monkeypatch, service):
+        """`get` asks `visible` who may see an item, and has no rule of its own"""
+        column, bob = load("items.models").Item.id, await people.add("bob")
+        for person, conditions, status, what in (
+            (ada, [column < 0], 404, "a condition that no item meets"),
+            (bob, [], 200, "no condition"),
+        ):
+            monkeypatch.setattr(load("items.service").ItemService, "visible", lambda _service, found=conditions: found)
+            answer = await ask(visitor, person, "GET", f"/items/{item.get('id')}")
+            expect.equal(
+                answer.status_code,
+                status,
+                did=f"the status of GET /items/{item.get('id')}, while `visible` returns {what}",
+                why="two copies of one rule: one of them will be changed, and the other one forgotten",
+                hint="`get` has a rule of its own: let it ask for the id, and for all conditions of `visible()`"
+                if "owner_id" in source_of(service.get)
+                else self.hint_for_an_open_item(service),
+                at=service.get,
+            )
+
     async def test_own_id_is_no_item_id(self, visitor, people, ada, item, service):
         """An item is found by its own id, not by the id of its owner"""
         answer = await ask(visitor, ada, "GET", f"/items/{item.get('id')}")
