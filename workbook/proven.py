@@ -36,9 +36,9 @@ class Cache:
 
     def __init__(self, folder: Path, root: Path) -> None:
         self._folder, self._root = folder, root
-        checks = root / "tests" / "chapters"
-        files = engine.behind([*(engine.FOLDER / f"{name}.py" for name in ENTRIES), *checks.glob("*.py")])
-        files += [checks / "conftest.py", root / "requirements.lock", root / "pyproject.toml"]
+        shared = root / "tests" / "chapters" / "conftest.py"
+        files = engine.behind([*(engine.FOLDER / f"{name}.py" for name in ENTRIES), shared])
+        files += [shared, root / "requirements.lock", root / "pyproject.toml"]
         self._base = _digest(files)
         self._by_chapter: dict[int, bytes] = {}
 
@@ -49,7 +49,8 @@ class Cache:
             checks = sorted((self._root / "tests" / "chapters").glob(f"test_{exercise.chapter:02d}_*.py"))
             # the learner's tests also run on what the chapters before have built
             cells = [cell.source for one in course.chapters if one.number < exercise.chapter for cell in one.writes]
-            self._by_chapter[exercise.chapter] = _digest(checks) + json.dumps(cells).encode()
+            files = [*engine.behind(checks), *checks]
+            self._by_chapter[exercise.chapter] = _digest(files) + json.dumps(cells).encode()
         cell = course.chapter(exercise.chapter).cells[exercise.cell].source
         # neither the text around the exercise nor its place in the source has a part in a verdict
         what = exercise.model_dump(mode="json", exclude={"cell", "hints"})
