@@ -17,7 +17,7 @@ from workbook.patch import Patch
 from workbook.score import FILLED_IN
 from workbook.settling import Say, Settling, silent
 from workbook.snapshot import Snapshot
-from workbook.standing import PASSED, fingerprints, standing
+from workbook.standing import PASSED, State, fingerprints, standing
 from workbook.timeline import Parts, Step, Timeline, timeline
 from workbook.worker import Worker
 from workbook.workspace import Workspace
@@ -130,11 +130,16 @@ def plan_for(
     with Settling(course, workspace, worker, say) as settling:
         failing = settling.run(patch, [one.id for one in before])
     made = patch.made()
-    filled = [one.id for one in before if one.id in patch.filled | patch.blank]
     states = standing(course, workspace).states
+    filled = [one.id for one in before if one.id in patch.filled | patch.blank or _is_nobodys(patch, one.id, states)]
     earlier = [one.id for one in before if one.id not in filled and states[one.id] == FILLED_IN]
     kept = [one.id for one in before if one.id not in {*filled, *earlier}]
     return Plan(mine, made, kept, filled + _beyond(steps, patch, made), earlier, failing), patch
+
+
+def _is_nobodys(patch: Patch, id: str, states: dict[str, str]) -> bool:
+    """Say whether an exercise was never attempted, and what stands in its place is from a later cell of the course."""
+    return states[id] == State.NEVER and patch.is_rewritten(id) and not patch.is_mine(id)
 
 
 def _beyond(steps: Timeline, patch: Patch, made: Snapshot) -> list[str]:

@@ -297,6 +297,10 @@ class Patch:
         ran = origins is not None and any(origins.wrote(name, step.mark) for name in step.hole)
         return id in self.own or ran
 
+    def is_rewritten(self, id: str) -> bool:
+        """Say whether later cells of the course have written anew all that an exercise asks for."""
+        return not self._holes(id)
+
     def only(self, id: str = "") -> Snapshot:
         """Return the goal with nothing of the learner's but one exercise, or no answer of theirs at all."""
         before = self.filled

@@ -37,6 +37,7 @@ class Settling:
         self.course, self.workers, self.say = course, [worker], say
         self.cache = Cache(workspace.state_dir / "cache" / "catchup", worker.root)
         self.seen: set[str] = set()  # what passed in an earlier round: it is checked again last
+        self.late: set[str] = set()  # what a busy machine left no time, by its key: it is not tried for ever
         self._stack = ExitStack()
 
     def __enter__(self) -> Settling:
@@ -102,15 +103,20 @@ class Settling:
             patch.filled.discard(suspect)
 
     def _passes(self, package: Snapshot, id: str) -> bool:
-        """Check one exercise in a process of its own."""
+        """Check one exercise in a process of its own. What a busy machine left no time is not held against it."""
         self.say(f"checking {id} by itself", 0, 0)
         key = self.cache.key(self.course, id, package)
+        if key in self.late:
+            return True
         known = self.cache.get(key)
         if known is None:
             with tempfile.TemporaryDirectory(prefix="workbook-", ignore_cleanup_errors=True) as folder:
                 report = self.workers[0].check(self.course, id, package.write(Path(folder)), limit=20.0)
             known = Found(report.outcome, "")
-            self.cache.put(key, known)
+            if known.outcome is Outcome.LATE:
+                self.late.add(key)
+            else:
+                self.cache.put(key, known)
         return known.outcome not in FAILED
 
     def _failing(self, package: Snapshot, ids: Sequence[str], *, stop: bool) -> list[str]:
@@ -143,7 +149,7 @@ class Settling:
 
     def _is_known(self, key: str) -> bool:
         found = self.cache.get(key)
-        return found is not None and found.outcome is Outcome.PASSED
+        return key in self.late or (found is not None and found.outcome is Outcome.PASSED)
 
     def _checker(self, app: Path) -> Callable[[Worker, list[str]], set[str]]:
         return lambda worker, chunk: {

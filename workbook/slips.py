@@ -68,6 +68,8 @@ def _for_nothing(node: ast.Expr, in_test: bool) -> Iterator[Slip]:
     elif _is_statement(value) and not isinstance(node.value, ast.Await):
         yield Slip(f"`{code}` makes a statement, and nothing sends it to the database", node.lineno)
     elif isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) and value.func.attr in GIVING:
+        if isinstance(node.value, ast.Await) and hasattr(str, value.func.attr):
+            return  # a text's method is not awaited: this one is the package's own, such as `await tokens.replace(…)`
         if not isinstance(value.func.value, ast.Name) or value.func.value.id not in ("self", "cls"):
             text = f"the result of `{code}` is thrown away: it gives a new value, and leaves the old one as it is"
             yield Slip(text, node.lineno)

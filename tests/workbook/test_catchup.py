@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from textwrap import dedent
+from typing import Any
 
 import pytest
 
@@ -12,6 +14,7 @@ from workbook.assemble import parse_header
 from workbook.course import Course, UnknownExercise
 from workbook.errors import WorkbookError
 from workbook.header import Header
+from workbook.outcome import Outcome
 from workbook.settling import Settling
 from workbook.snapshot import Snapshot
 from workbook.worker import Worker
@@ -212,6 +215,32 @@ def test_what_passed_in_an_earlier_round_is_checked_last(
     fill(workspace, MAIN, HEALTH.replace("{body}", 'return {"status": "ok"}'), WRONG)
     assert "kept yours: 0.1" in catchup.run(course, workspace, worker, "all")
     assert order == ["0.1", "0.2", "0.2", "0.1"]
+
+
+def test_what_a_busy_machine_leaves_no_time_is_not_tried_for_ever(
+    course: Course, workspace: Workspace, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is no verdict: the answer stays, it is tried once more by itself, and catching up ends."""
+    tried: list[str] = []
+
+    def late(call: Callable[..., Any]) -> Callable[..., Any]:
+        def checked(*args: Any, **options: Any) -> Any:
+            found = call(*args, **options)
+            for one in found if isinstance(found, list) else [found]:
+                if one.exercise == "0.2":
+                    tried.append("0.2")
+                    one.outcome = Outcome.LATE
+            return found
+
+        return checked
+
+    monkeypatch.setattr(Worker, "check_together", late(Worker.check_together))
+    monkeypatch.setattr(Worker, "check", late(Worker.check))
+    fill(workspace, MINE)
+    text = (workspace.app_dir / "numbers.py").read_text(encoding="utf-8")
+    assert "filled in:  0.1\n" in catchup.run(course, workspace, worker, "all")
+    assert (workspace.app_dir / "numbers.py").read_text(encoding="utf-8") == text
+    assert len(tried) == 2
 
 
 def test_what_is_known_is_not_checked_again(

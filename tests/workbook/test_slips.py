@@ -28,6 +28,7 @@ FINE = [
     "names.sort()",
     "session.add(user)",
     "await item.delete()",
+    "await tokens.replace(session, token)",
     "session.delete(user)",
     "data.update(other)",
     "await session.execute(query.where(1))",
