@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pythons import PYTHONS
+from tests.pythons import pythons
 
 ROOT = Path(__file__).resolve().parent.parent
 TREE = pytest.StashKey[frozenset[str]]()
@@ -33,7 +33,7 @@ def _stamp(path: Path) -> str:
 
 def pytest_report_header() -> str:
     """Say which Python this run tests, and which others of this machine it does not: the installer's tests use all."""
-    here, *others = PYTHONS.values()
+    here, *others = pythons().values()
     rest = f"; also here, for `make pythons`: {', '.join(others)}" if others else "; no other supported Python is here"
     return f"course tested on Python {here}{rest}"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 from workbook.install import PYTHONS as SUPPORTED
@@ -12,8 +13,12 @@ from workbook.install import PYTHONS as SUPPORTED
 _VERSION = "import sys; print('.'.join(map(str, sys.version_info[:3])), sys._base_executable or sys.executable)"
 
 
-def _found() -> dict[str, str]:
-    """Return the path of each Python with its version: the one that runs this first, one of each minor version."""
+@cache
+def pythons() -> dict[str, str]:
+    """Return the path of each Python with its version: the one that runs this first, one of each minor version.
+
+    Every candidate is started to ask it, so not while a module is imported: each check imports tests/conftest.py.
+    """
     (_, oldest), (_, beyond) = SUPPORTED
     names = [f"3.{minor}" for minor in range(oldest, beyond)]
     candidates: list[str | Path] = [sys.executable]
@@ -29,8 +34,6 @@ def _found() -> dict[str, str]:
     return dict(found.values())
 
 
-PYTHONS = _found()
-
 if __name__ == "__main__":
-    for path, version in PYTHONS.items():
+    for path, version in pythons().items():
         print(version.rpartition(".")[0], path)

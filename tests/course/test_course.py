@@ -100,3 +100,11 @@ def test_an_exercise_defines_something(course: Course) -> None:
     for chapter in course.chapters:
         for exercise in chapter.exercises:
             assert names(release.solved(chapter.cells[exercise.cell].body)), exercise.id
+
+
+def test_what_every_check_imports_starts_no_process() -> None:
+    """A check imports tests/conftest.py too: whatever that starts, a learner would wait for at each `%check`."""
+    spy = "import sys\nsys.addaudithook(lambda name, _: sys.exit(name) if name == 'subprocess.Popen' else None)\n"
+    command = [sys.executable, "-B", "-c", f"{spy}import tests.conftest, workbook.checks"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -21,7 +21,7 @@ import pip
 import pytest
 
 from tests.course.conftest import ROOT
-from tests.pythons import PYTHONS
+from tests.pythons import pythons
 
 UV = Path(sys.prefix, "bin", "uv")
 LOCKED = {"alpha": "1.0", "beta": "1.0"}
@@ -137,7 +137,7 @@ def has_locked(folder: Path) -> bool:
     return {name: version for name, version in held(folder).items() if name not in ("pip", "setuptools")} == LOCKED
 
 
-@pytest.mark.parametrize("python", PYTHONS, ids=lambda path: PYTHONS[path])
+@pytest.mark.parametrize("python", pythons(), ids=lambda path: pythons()[path])
 def test_newer_releases_do_not_matter(python: str, index: tuple[str, Path], tmp_path: Path) -> None:
     """The locked versions are installed by the pip of each Python here, and by the newest, whatever was released since."""
     url, lock = index
