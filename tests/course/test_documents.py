@@ -174,6 +174,34 @@ def test_the_minutes_are_honest() -> None:
         assert abs(words / 130 + 5 * len(chapter.exercises) - chapter.head.minutes) <= 5, chapter.name
 
 
+NUMBERS = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+]
+
+
+def test_each_chapter_says_how_long_it_takes() -> None:
+    """Before the map stands how many minutes and exercises are ahead, as the chapter's head and cells have it."""
+    for chapter in read_course(ROOT).chapters:
+        text = (ROOT / "solutions" / f"{chapter.name}.md").read_text(encoding="utf-8")
+        said = f"\nAbout {chapter.head.minutes} minutes, {NUMBERS[len(chapter.exercises)]} exercises.\n"
+        assert said in text.split("\n## ")[0], chapter.name
+
+
 def test_the_lock_is_complete() -> None:
     """What each locked package wants, on every supported Python and system, the lock holds in a version that fits."""
     pins = {canonicalize_name(entry.name): entry for entry in map(Requirement, pinned_lines())}
