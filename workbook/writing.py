@@ -172,10 +172,34 @@ class Writing:
         module = without(existing or "", self._earlier(origins)) if anew and not self.done.is_stub else existing or ""
         if self.done.is_stub:
             return in_order(module), set(), False
+        given_up = self._given_up(origins) - kept
+        module = self._as_before(module, given_up)
         cell = reduced(self.code, module, kept) if module else self.code
-        last = remembered(previous, kept | self._later(origins), self.parts) if previous and module else previous
+        stays = kept | self._later(origins) | given_up
+        last = remembered(previous, stays, self.parts) if previous and module else previous
         text = merge(module, cell, last) if cell or last else in_order(module)
         return text, set(self.parts) - kept, anew
+
+    def _given_up(self, origins: Origins) -> set[str]:
+        """Return what was filled in and the cell leaves out, of the definitions that an earlier cell had written."""
+        if self.step is None or not self.done.was_filled:
+            return set()
+        before = self._before()
+        left_out = (name for name in self.step.hole if name in before and name not in self.parts)
+        return {name for name in left_out if origins.parts.get(name) == self.step.parts.get(name) is not None}
+
+    def _before(self) -> Mapping[str, str]:
+        """Return what the solved module defines before the cell."""
+        assert self.step is not None
+        return readable_parts(self.timeline.states[self.step.position].get(self.header.path))
+
+    def _as_before(self, module: str, names: set[str]) -> str:
+        """Return a module with definitions as the solved course has them before the cell."""
+        if not names or self.step is None:
+            return module
+        around = {".".join(name.split(".")[:end]) for name in names for end in range(1, name.count(".") + 1)}
+        text = self.timeline.states[self.step.position][self.header.path]
+        return merge(module, without(text, set(self._before()) - names - around))
 
     def _goes_into(self, origins: Origins, previous: str | None) -> bool:
         """Say whether a cell that begins a file is merged: it ran before, or a later cell has been here."""

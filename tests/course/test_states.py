@@ -233,15 +233,20 @@ def test_from_nothing_no_check_runs(course: Course, tmp_path: Path, monkeypatch:
 
 
 def test_ones_own_answer_after_catching_up_stands_alone(course: Course, learner: Learner, worker: Worker) -> None:
-    """Nothing that was filled in for an exercise stays beside one's own answer, so that it alone is judged."""
+    """Nothing that was filled in for an exercise stays beside one's own answer, which alone is judged.
+
+    What an earlier exercise had written, and the cell leaves to it, is as the earlier one's solution has it.
+    """
     catchup.run(course, learner.space, Worker(ROOT), catchup.ALL)
     line = timeline(course)
     for id, step in line.exercises.items():
-        added = {name for name in step.hole if name not in step.given_parts}
-        if added:
+        left_out = {name for name in step.hole if name not in step.given_parts}
+        if left_out:
             writing.write(course, learner.space, step.header, f"{step.given}\n\nMINE_{id.replace('.', '_')} = 1\n")
         there, owners = parts(learner.files[step.path]), line.owners(step.path, len(line.steps))
-        assert not {name for name in added if name in there and owners.get(name) is step}, id
+        before = parts(line.states[step.position].get(step.path, ""))
+        for name in (name for name in left_out if owners.get(name) is step):
+            assert there.get(name) == before.get(name), (id, name)
     for id in ("11.5", "11.6"):
         name = line.exercises[id].path
         learner.run(
