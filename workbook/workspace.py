@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -209,9 +210,13 @@ class Workspace:
             self.database.run(lambda connection: history.begin(connection, edit, cause, [], EDIT))
 
     def keep_edits(self, path: str | None = None) -> None:
-        """Keep what was written to files that were changed or deleted by hand since; to one file, if it is named."""
+        """Keep what was written to files that were changed or deleted by hand since; to one file, if it is named.
+
+        What cannot be read, a folder in a file's place for example, is passed over.
+        """
         for one in [path] if path else self.database.run(history.paths):
-            self.keep_edit(one)
+            with suppress(WorkspaceError):
+                self.keep_edit(one)
 
     def newest_readable(self, path: str) -> int:
         """Return the number of a file's newest version that is Python, what an edit replaced among them; 0 for none."""

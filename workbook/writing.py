@@ -172,11 +172,11 @@ class Writing:
         module = without(existing or "", self._earlier(origins)) if anew and not self.done.is_stub else existing or ""
         if self.done.is_stub:
             return in_order(module), set(), False
-        given_up = self._given_up(origins) - kept
+        later = kept | self._later(origins)
+        given_up = self._given_up(origins) - later
         module = self._as_before(module, given_up)
         cell = reduced(self.code, module, kept) if module else self.code
-        stays = kept | self._later(origins) | given_up
-        last = remembered(previous, stays, self.parts) if previous and module else previous
+        last = remembered(previous, later | given_up, self.parts) if previous and module else previous
         text = merge(module, cell, last) if cell or last else in_order(module)
         return text, set(self.parts) - kept, anew
 

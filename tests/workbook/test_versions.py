@@ -144,3 +144,11 @@ def test_what_was_changed_or_deleted_by_hand_is_kept(workspace: Workspace) -> No
     assert held(workspace) == "one"
     assert held(workspace, "b.py") == "by hand"
     assert "deleted by hand" not in versions.listed(workspace, "b.py")
+
+
+def test_a_folder_in_a_files_place_does_not_stop_the_history(workspace: Workspace) -> None:
+    """What cannot be read is passed over; the kept versions of all files are listed as ever."""
+    write(workspace, "one", "two")
+    (workspace.app_dir / "users/a.py").unlink()
+    (workspace.app_dir / "users/a.py").mkdir()
+    assert "app/users/a.py, then cell two" in versions.listed(workspace, "")
