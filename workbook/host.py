@@ -41,6 +41,11 @@ PRELOADED = (
     "python_multipart",
     "uuid",
     "decimal",
+    "alembic.command",
+    "alembic.config",
+    "alembic.autogenerate",
+    "asyncpg",
+    "sqlalchemy.dialects.postgresql.asyncpg",
     # what the first use would import: a fork after it has them all
     "anyio._backends._asyncio",
     "pydantic.functional_serializers",

@@ -16,7 +16,7 @@ from workbook.assemble import CellError, merge
 from workbook.names import Function
 from workbook.origins import Origins
 from workbook.outline import DOCSTRING, parts
-from workbook.reduction import reduced, without
+from workbook.reduction import lost_imports, reduced, without
 from workbook.snapshot import Snapshot
 from workbook.syntax import clean
 from workbook.timeline import Step, Timeline
@@ -36,6 +36,7 @@ class Patch:
         filled: exercises whose definitions are the course's.
         whole: modules that are taken from the course as they are.
         onward: whether what cells past the end give, and the package lacks, is put in too.
+        mended: whether imports that the learner's own code uses and its module has lost are put back.
     """
 
     timeline: Timeline
@@ -45,6 +46,7 @@ class Patch:
     filled: set[str] = field(default_factory=set)
     whole: set[str] = field(default_factory=set)
     onward: bool = False
+    mended: bool = False
 
     def __post_init__(self) -> None:
         self.parts = {path: self.origins[path].parts for path in self.mine.files}
@@ -225,6 +227,8 @@ class Patch:
         goal, mine = parts(text), self.parts[path]
         if any(mine.get(name) != tree for name, tree in goal.items() if name not in kept):
             return True
+        if kept and self.mended:
+            return lost_imports(text, module)
         return not kept and not imports(text) <= imports(module)
 
     def _outdated(self, path: str, kept: set[str]) -> set[str]:
@@ -278,6 +282,11 @@ class Patch:
                 return True
         return False
 
+    def mend(self) -> bool:
+        """Put back the imports that the learner's own code uses and its module has lost; say whether any was."""
+        before, self.mended = self.made().files, True
+        return self.made().files != before
+
     def fill(self, id: str) -> None:
         """Take an exercise's definitions from the course; where that was done already, its whole module."""
         if id in self.own - self.filled:
@@ -301,10 +310,10 @@ class Patch:
         """Say whether later cells of the course have written anew all that an exercise asks for."""
         return not self._holes(id)
 
-    def only(self, id: str = "") -> Snapshot:
-        """Return the goal with nothing of the learner's but one exercise, or no answer of theirs at all."""
+    def only(self, *ids: str) -> Snapshot:
+        """Return the goal with nothing of the learner's but some exercises, or no answer of theirs at all."""
         before = self.filled
-        self.filled = self.own - {id}
+        self.filled = self.own - set(ids)
         try:
             return self.made()
         finally:

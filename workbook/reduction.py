@@ -39,6 +39,11 @@ def reduced(cell: str, module: str, kept: Collection[str]) -> str:
     return "" if new.is_empty else new.render()
 
 
+def lost_imports(cell: str, module: str) -> bool:
+    """Say whether a module uses a name that a cell imports, and neither imports nor defines it itself."""
+    return bool(_lacking(read_module(clean(cell)), read_module(clean(module))))
+
+
 def remembered(cell: str, kept: Collection[str], now: Collection[str]) -> str:
     """Return the code of a cell's last run without what it must leave alone, which so counts as written by others.
 

@@ -114,7 +114,7 @@ def run(job: Job, emit: Emit) -> None:
     """Run the checks of one exercise in this process, which is spent afterwards."""
     output = capture()
     _limit_memory(job.memory)
-    os.environ["WORKBOOK_ROOT"] = str(job.root)
+    os.environ.update(job.services | {"WORKBOOK_ROOT": str(job.root)})
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     warnings.simplefilter("ignore")
     sys.unraisablehook = lambda _raised: None

@@ -55,7 +55,7 @@ class Settling:
             failing = self._failing(made, ids, stop=number < ROUNDS)
             if not failing:
                 return []
-            if number < ROUNDS and self._widens(patch, failing):
+            if number < ROUNDS and (self._mends(patch) or self._widens(patch, failing)):
                 continue
             if number < ROUNDS:
                 self._fill(patch, made, failing)
@@ -72,35 +72,65 @@ class Settling:
             return False
         return patch.widen()
 
+    def _mends(self, patch: Patch) -> bool:
+        """Give back lost imports, and fill in answers with which nothing can be imported; say whether any was.
+
+        As long as the package cannot be imported every check fails, and none tells which answer is at fault.
+        """
+        if not patch.own - patch.filled:
+            return False
+        mends = not patch.mended and patch.mend()
+        while (module := self._broken(patch, patch.made())) is not None:
+            culprit = self._culprit(patch, lambda package, module=module: not self._is_broken(package, module))
+            if culprit is None:
+                break
+            patch.fill(culprit)
+            mends = True
+        return mends
+
+    def _broken(self, patch: Patch, package: Snapshot) -> str | None:
+        """Return a module that cannot be imported, of those that lead to the learner's answers; None where all can."""
+        self.say("importing your package", 0, 0)
+        paths = {patch.timeline.exercises[id].path for id in patch.own - patch.filled}
+        paths = {"main.py"} if "main.py" in package.files else paths & set(package.files)
+        names = [path.removesuffix(".py").replace("/", ".").removesuffix(".__init__") for path in sorted(paths)]
+        return next((name for name in names if self._is_broken(package, name)), None)
+
+    def _is_broken(self, package: Snapshot, module: str) -> bool:
+        with tempfile.TemporaryDirectory(prefix="workbook-", ignore_cleanup_errors=True) as folder:
+            found = self.workers[0].can_import(module, package.write(Path(folder)))
+        return found.outcome in FAILED
+
+    def _culprit(self, patch: Patch, works: Callable[[Snapshot], bool]) -> str | None:
+        """Return an answer of the learner's with which a package does not work that works without it.
+
+        It is looked for by halves among the answers that are kept, in the course's order: with those before it the
+        package works. None where it does not work without any of them, or works with all.
+        """
+        own = [id for id in self.course.exercises if id in patch.own - patch.filled]
+        if not own or not works(patch.only()) or works(patch.only(*own)):
+            return None
+        good, bad = 0, len(own)
+        while bad - good > 1:
+            middle = (good + bad) // 2
+            if works(patch.only(*own[:middle])):
+                good = middle
+            else:
+                bad = middle
+        return own[good]
+
     def _fill(self, patch: Patch, made: Snapshot, failing: list[str]) -> None:
         """Fill in whatever is at fault for what fails. What passes in a process of its own does not fail."""
         own = [id for id in failing if id in patch.own - patch.filled and not self._passes(made, id)]
         guilty = [id for id in own if not self._passes(patch.only(id), id)]
-        if own:
-            for id in guilty or own[:1]:
+        if guilty:
+            for id in guilty:
                 patch.fill(id)
             return
-        first = next((id for id in failing if not self._passes(made, id)), None)
+        first = next((id for id in own or failing if not self._passes(made, id)), None)
         if first is not None:
-            culprit = next((id for id in self._suspects(patch, first) if self._frees(patch, id, first)), None)
+            culprit = self._culprit(patch, lambda package: self._passes(package, first))
             patch.fill(culprit or first)
-
-    def _suspects(self, patch: Patch, failing: str) -> list[str]:
-        """Return the learner's own answers that may be why another exercise fails, the likeliest first."""
-        found = self.course.exercises[failing]
-        own = [self.course.exercises[id] for id in patch.own - patch.filled]
-        own.sort(
-            key=lambda one: (one.path != found.path, one.chapter != found.chapter, one.order > found.order, one.order)
-        )
-        return [one.id for one in own[:FEW]]
-
-    def _frees(self, patch: Patch, suspect: str, failing: str) -> bool:
-        """Say whether an exercise passes once another is filled in."""
-        patch.filled.add(suspect)
-        try:
-            return self._passes(patch.made(), failing)
-        finally:
-            patch.filled.discard(suspect)
 
     def _passes(self, package: Snapshot, id: str) -> bool:
         """Check one exercise in a process of its own. What a busy machine left no time is not held against it."""

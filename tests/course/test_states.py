@@ -253,3 +253,40 @@ def test_ones_own_answer_after_catching_up_stands_alone(course: Course, learner:
             f"%%app {name} --exercise {id}\nclass TestMine:\n    def test_all(self) -> None:\n        assert True\n"
         )
     assert not passing(course, worker, learner.space.app_dir, ["11.5", "11.6"])
+
+
+def test_a_lost_import_costs_no_answer(course: Course, learner: Learner, worker: Worker) -> None:
+    """Without an import nothing can be imported and every check fails; catching up gives back the import alone."""
+    for position in range(place_of(course, "6")):
+        learner.do(position, "solved")
+    path = "users/schemas.py"
+    module = learner.files[path].replace("\n    field_validator,", "").replace(", field_validator", "")
+    module = module.replace("def check_password(value: str)", "def check_password(value: str, least: int = 1)")
+    assert "import field_validator" not in module
+    assert "@field_validator" in module
+    learner.space.write({path: module.encode()}, "by hand")
+    kept = parts(module)
+    said = catchup.run(course, learner.space, worker, "6")
+    assert parts(learner.files[path]) == kept, said
+    assert [line for line in said.splitlines() if line.startswith("  app/")] == [f"  app/{path}: changed imports"]
+    before = [id for id, one in course.exercises.items() if one.chapter < 6]
+    assert passing(course, worker, learner.space.app_dir, before) == set(before), said
+
+
+def test_an_answer_that_stops_every_import_is_the_only_one_replaced(
+    course: Course, learner: Learner, worker: Worker
+) -> None:
+    """Of the learner's own answers, only the one with which nothing can be imported is filled in."""
+    for position in range(place_of(course, "6")):
+        learner.do(position, "solved")
+    right, wrong = "core/pagination.py", "users/schemas.py"
+    own = learner.files[right].replace("    limit: int = ", "    more: int = 0\n    limit: int = ", 1)
+    broken = learner.files[wrong].replace("class UserCreate(", "class UserCreate(Missing, ", 1)
+    assert own != learner.files[right]
+    assert broken != learner.files[wrong]
+    learner.space.write({right: own.encode(), wrong: broken.encode()}, "by hand")
+    said = catchup.run(course, learner.space, worker, "6")
+    assert learner.files[right] == own, said
+    assert "Missing" not in learner.files[wrong], said
+    before = [id for id, one in course.exercises.items() if one.chapter < 6]
+    assert passing(course, worker, learner.space.app_dir, before) == set(before), said
