@@ -1008,7 +1008,27 @@ class Door(Spy):
 STOLEN = "delete the lock only where `add` has given you True, also in a `finally`: it belongs to the one who has it"
 
 
+@pytest.fixture
+def awake(load, monkeypatch):
+    """Refuse `time.sleep`, in which nothing else of the process runs: forty rounds of it would last for minutes."""
+
+    def sleep(seconds):
+        """Say what a sleep of the whole process does."""
+        expect.that(
+            False,
+            did=f"time.sleep({seconds:g}), called in a coroutine",
+            got="the whole process stands still",
+            expected="only this reader waits",
+            why="nobody else is answered meanwhile, also not the one who loads the summary",
+            hint="`await asyncio.sleep(WAIT_SECONDS)` lets the others run",
+            at=method(load, "fill_once"),
+        )
+
+    monkeypatch.setattr("time.sleep", sleep)
+
+
 @exercise("13.4")
+@pytest.mark.usefixtures("awake")
 class TestStampede:
     async def test_fifty(self, load, caches):
         """Fifty readers at once make one summary, and all of them get it"""
