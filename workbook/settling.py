@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
@@ -81,7 +82,7 @@ class Settling:
             return False
         mends = not patch.mended and patch.mend()
         while (module := self._broken(patch, patch.made())) is not None:
-            culprit = self._culprit(patch, lambda package, module=module: not self._is_broken(package, module))
+            culprit = self._culprit(patch, partial(self._imports, module))
             if culprit is None:
                 break
             patch.fill(culprit)
@@ -94,12 +95,12 @@ class Settling:
         paths = {patch.timeline.exercises[id].path for id in patch.own - patch.filled}
         paths = {"main.py"} if "main.py" in package.files else paths & set(package.files)
         names = [path.removesuffix(".py").replace("/", ".").removesuffix(".__init__") for path in sorted(paths)]
-        return next((name for name in names if self._is_broken(package, name)), None)
+        return next((name for name in names if not self._imports(name, package)), None)
 
-    def _is_broken(self, package: Snapshot, module: str) -> bool:
+    def _imports(self, module: str, package: Snapshot) -> bool:
         with tempfile.TemporaryDirectory(prefix="workbook-", ignore_cleanup_errors=True) as folder:
             found = self.workers[0].can_import(module, package.write(Path(folder)))
-        return found.outcome in FAILED
+        return found.outcome not in FAILED
 
     def _culprit(self, patch: Patch, works: Callable[[Snapshot], bool]) -> str | None:
         """Return an answer of the learner's with which a package does not work that works without it.
