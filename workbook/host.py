@@ -46,6 +46,12 @@ PRELOADED = (
     "alembic.autogenerate",
     "asyncpg",
     "sqlalchemy.dialects.postgresql.asyncpg",
+    "redis.asyncio",
+    "redis.asyncio.retry",
+    "limits.aio.storage",
+    "limits.aio.strategies",
+    "aiosmtplib",
+    "starlette.middleware.gzip",
     # what the first use would import: a fork after it has them all
     "anyio._backends._asyncio",
     "pydantic.functional_serializers",
