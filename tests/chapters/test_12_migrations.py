@@ -1876,6 +1876,16 @@ class TestPool:
     async def test_two_loops(self, load, postgres):
         """Each call makes an engine of its own, so that the app can be started in two event loops"""
         make_engine = load("db.session").make_engine
+        engines = [make_engine(postgres), make_engine(postgres)]
+        expect.that(
+            engines[0] is not engines[1],
+            did="make_engine(url), called twice",
+            got="the same engine, twice",
+            expected="two engines",
+            why="two tests with a loop each, or two apps in one process, would break each other",
+            hint="an engine belongs to the loop that opened its connections: make one at each call, keep none",
+            at=make_engine,
+        )
 
         async def use():
             engine = make_engine(postgres)
@@ -1901,15 +1911,6 @@ class TestPool:
         finally:
             for engine in engines:
                 await engine.dispose()
-        expect.that(
-            engines[0] is not engines[-1],
-            did="make_engine(url) twice",
-            got="the same engine",
-            expected="two engines",
-            why="whoever closes one of them would close the other one, too",
-            hint="make a new engine at each call, and keep none",
-            at=make_engine,
-        )
 
     async def test_settings(self, load, postgres):
         """The app's pool is the one of its settings; who gets no connection in time hears it"""

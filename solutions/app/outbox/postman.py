@@ -45,8 +45,9 @@ class Postman:
             return False
         try:
             await self._send(message)
-        except Exception:
-            logger.warning("mail %s: try %s failed", message.id, message.tries, exc_info=True)
+        except Exception as error:
+            kind = type(error).__name__
+            logger.warning("mail %s: try %s failed: %s", message.id, message.tries, kind)
             if message.tries < MAX_TRIES:
                 return True
             logger.error("mail %s is given up after %s tries", message.id, message.tries)
