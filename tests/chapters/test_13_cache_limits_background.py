@@ -1311,6 +1311,14 @@ def patient(load, monkeypatch):
     return SimpleNamespace(module=module, ask=module.Patience().ask, question=Question(), at=module.Patience.ask)
 
 
+OWN = "keep the time in self, not in a variable of the module or the class"
+
+
+def unless_shared(patient, hint):
+    """Return a hint; another one where a new Patience has not asked: then it shares the pause of those before it."""
+    return hint if patient.question.asked else OWN
+
+
 async def asked(patient, *, seconds=3.0):
     """Ask once, with the answer "nothing" for the time without; at most so long."""
     try:
@@ -1407,9 +1415,7 @@ class TestPatience:
                 why="fifty requests that wait a quarter of a second each are slow too"
                 if question.asked
                 else "two apps in one process, as in tests, would share their bad days",
-                hint="keep the time in self, not in a variable of the module or the class"
-                if not question.asked
-                else "remember in self._asleep_until how long nobody asks, and look there first"
+                hint=unless_shared(patient, "remember in self._asleep_until how long nobody asks, and look there first")
                 if found[-1] == "nothing"
                 else "",
                 at=patient.at,
@@ -1488,7 +1494,7 @@ class TestPatience:
             "tea",
             did="ask(…) of a second Patience, after the first one had a failure",
             why="two apps in one process, as in tests, would share their bad days",
-            hint="keep the time in self, not in a variable of the module or the class",
+            hint=OWN,
             at=patient.at,
         )
 
@@ -1505,7 +1511,7 @@ class TestPatience:
                 got=f"it returned {expect.shown(found)}",
                 expected=f"the {type(error).__name__} rises",
                 why="a fault in your code would look like a Redis that is away, and nobody would repair it",
-                hint="name what you expect in the `except`: RedisError and OSError",
+                hint=unless_shared(patient, "name what you expect in the `except`: RedisError and OSError"),
                 at=patient.at,
             )
 
@@ -1524,7 +1530,7 @@ class TestPatience:
             got="it returned, as if Redis had failed",
             expected="it ends, with the CancelledError",
             why="who closes the server would wait for every request",
-            hint="catch RedisError and OSError, and not BaseException",
+            hint=unless_shared(patient, "catch RedisError and OSError, and not BaseException"),
             at=patient.at,
         )
 
@@ -1539,7 +1545,7 @@ class TestPatience:
             ["WARNING"],
             did="the log of five calls, while Redis is away",
             why="nobody would know why the app is slow; and a line for each request would fill the disk",
-            hint="logger.warning(…) in the `except`, and nothing in the pause",
+            hint=unless_shared(patient, "logger.warning(…) in the `except`, and nothing in the pause"),
             at=patient.at,
         )
         try:
@@ -1561,7 +1567,7 @@ class TestPatience:
             "tea",
             did='ask(question, "nothing"), while Redis answers "tea"',
             why="the app would work with something that is no answer",
-            hint="return what `await question()` gives",
+            hint=unless_shared(patient, "return what `await question()` gives"),
             at=patient.at,
         )
 
