@@ -1266,8 +1266,10 @@ class TestStampede:
             door = Door(cache)
             summaries, slow, quick = summaries_of(load, door), Loader(load, seconds=30), Loader(load, seconds=0.05)
             first = asyncio.create_task(summaries.read(7, slow))
-            while not slow.made:
+            while not slow.made and not first.done():
                 await asyncio.sleep(0.01)
+            if first.done():
+                await first  # it raised: that is what is to be told
             others = [asyncio.create_task(summaries.read(7, quick)) for _ in range(5)]
             await asyncio.sleep(0.05)
             first.cancel()
@@ -1708,7 +1710,7 @@ class Window:
     """A window that is played: it counts, and ends at a time that the check chooses."""
 
     def __init__(self, allowed, ends_in):
-        self.allowed, self.ends_in, self.asked = allowed, ends_in, []
+        self.allowed, self.ends_in, self.asked, self.looked = allowed, ends_in, [], []
 
     async def hit(self, *arguments, **_named):
         """Count a try."""
@@ -1717,6 +1719,7 @@ class Window:
 
     async def get_window_stats(self, *arguments, **_named):
         """Return when the window ends, and how many are left."""
+        self.looked.append(arguments)
         return WindowStats(time() + self.ends_in, 0)
 
 
@@ -1755,6 +1758,15 @@ class TestTries:
                 did="what `window.hit` was asked, in three calls",
                 why="a try that is counted twice, or under another name, is a limit that nobody has set",
                 hint="`window.hit(limit, *names)`, once in each call",
+                at=module.count_try,
+            )
+            expect.that(
+                all(one == window.asked[0] for one in window.looked),
+                did="what `window.get_window_stats` was asked",
+                got=expect.shown([one[1:] for one in window.looked]),
+                expected=f"the names of the try, {expect.shown(window.asked[0][1:])}",
+                why="each counter has a window of its own, which ends at another time",
+                hint="`window.get_window_stats(limit, *names)`",
                 at=module.count_try,
             )
             expect.that(
