@@ -31,6 +31,9 @@ class Decided(Settling):
     def _passes(self, package: Snapshot, id: str) -> bool:
         return id not in self.alone
 
+    def _imports(self, module: str, package: Snapshot) -> bool:
+        return True
+
 
 @pytest.fixture
 def patch(course: Course) -> Patch:
