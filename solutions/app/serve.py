@@ -1,4 +1,4 @@
-"""Run the app as in production: `python -m app.serve --workers 2`."""
+"""Run the app as in production: `python -m app.serve`."""
 
 import argparse
 import asyncio
@@ -7,7 +7,6 @@ from collections.abc import Callable
 from time import monotonic
 
 import uvicorn
-from uvicorn.supervisors import Multiprocess
 
 from app.core.config import get_settings
 
@@ -47,24 +46,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Serve the app.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)
-    parser.add_argument("--workers", type=int, default=1)
     options = parser.parse_args()
     settings = get_settings()
     config = uvicorn.Config(
         "app.main:app",
         host=options.host,
         port=options.port,
-        workers=options.workers,
         timeout_graceful_shutdown=settings.stop_seconds,
         access_log=False,
         server_header=False,
         proxy_headers=False,  # the app itself knows which proxy to believe
     )
-    server = DrainingServer(config, settings.drain_seconds)
-    if config.workers == 1:
-        server.run()
-    else:
-        Multiprocess(config, target=server.run, sockets=[config.bind_socket()]).run()
+    DrainingServer(config, settings.drain_seconds).run()
 
 
 if __name__ == "__main__":
