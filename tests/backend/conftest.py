@@ -54,6 +54,7 @@ NEEDS = {
     "test_cache_and_limits.py": "core/rate_limit.py",
     "test_demo.py": "items/router.py",
     "test_fuzz.py": "core/handlers.py",
+    "test_observability.py": "core/metrics.py",
     "test_permissions.py": "items/router.py",
     "test_settings.py": "auth/schemas.py",
 }
