@@ -37,7 +37,7 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Write the line, without secrets; what JSON does not know is written as a text."""
-        return json.dumps(cleaned(self.fields(record)))
+        return json.dumps(cleaned(self.fields(record)), default=str)
 
 
 def add_request_id(record: logging.LogRecord) -> bool:
