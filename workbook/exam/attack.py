@@ -132,7 +132,7 @@ async def signed_but_wrong(exam: Exam) -> None:
 @topic("7.4")
 async def equal_work(exam: Exam) -> None:
     """An unknown name costs as much work as a wrong password."""
-    ada = await exam.ada()
+    ada = await exam.newcomer()
     times: dict[bool, list[float]] = {True: [], False: []}
     for _ in range(ROUNDS):
         for known in times:

@@ -100,7 +100,7 @@ async def who_has_an_account(exam: Exam) -> None:
 @topic("7.6")
 async def hostile_logins(exam: Exam) -> None:
     """A NUL, half a character, and a very long password or name are refused, and crash nothing."""
-    ada = await exam.ada()
+    ada = await exam.newcomer()
     for name, password in (
         (ada.username, b"Correct%00horse"),
         (ada.username, b"%ED%A0%80Correct"),
@@ -150,7 +150,7 @@ async def nobody_gets_401(exam: Exam) -> None:
 @topic("8.3")
 async def tokens_have_one_use(exam: Exam) -> None:
     """A refresh token opens no route, and an access token is no refresh token."""
-    ada = await exam.sign_in(await exam.ada())
+    ada = await exam.newcomer()
     why = "a token that lives for days would do what one of minutes should"
     expected.challenge(await me(exam, ada.refresh), why)
     expected.status(await refresh(exam, ada.access), 401, why="who has a short-lived token could stay for ever")
@@ -159,7 +159,7 @@ async def tokens_have_one_use(exam: Exam) -> None:
 @topic("9.6")
 async def refresh_works_once(exam: Exam) -> None:
     """A refresh token gives a new pair, which works, and is spent then: 401, invalid_grant."""
-    ada = await exam.sign_in(await exam.ada())
+    ada = await exam.newcomer()
     answer = await refresh(exam, ada.refresh)
     body = expected.pair(answer, 200)
     expected.that(body["refresh_token"] != ada.refresh, answer, "the same refresh token", "another one")
@@ -173,7 +173,7 @@ async def refresh_works_once(exam: Exam) -> None:
 @topic("9.6")
 async def refresh_races(exam: Exam) -> None:
     """Of five requests at once with one refresh token, one gets a pair."""
-    ada = await exam.sign_in(await exam.ada())
+    ada = await exam.newcomer()
     answers = await asyncio.gather(*(refresh(exam, ada.refresh) for _ in range(5)))
     codes = sorted(answer.status for answer in answers)
     why = "who sends a stolen token at the same moment would have a session of their own"
@@ -183,7 +183,8 @@ async def refresh_races(exam: Exam) -> None:
 @topic("9.7")
 async def reuse_ends_the_family(exam: Exam) -> None:
     """A spent token that comes again ends its session, and no other one."""
-    first, other = [await exam.sign_in(await exam.ada()) for _ in range(2)]
+    first = await exam.newcomer()
+    other = await exam.sign_in(first)
     newest = expected.pair(await refresh(exam, first.refresh), 200)["refresh_token"]
     expected.status(await refresh(exam, first.refresh), 401)
     why = "somebody has a copy, and nobody knows which of the two is the thief"
@@ -194,7 +195,7 @@ async def reuse_ends_the_family(exam: Exam) -> None:
 @topic("9.8")
 async def logout(exam: Exam) -> None:
     """Signing out gives 204 and ends the session; again, and with rubbish, it is 204 too."""
-    ada = await exam.sign_in(await exam.ada())
+    ada = await exam.newcomer()
     for token in (ada.refresh, ada.refresh, "rubbish"):
         answer = await exam.client.ask("POST", "/auth/logout", data={"refresh_token": token})
         expected.status(answer, 204)
