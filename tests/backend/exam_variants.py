@@ -130,7 +130,7 @@ VARIANTS = (
             "    if hashed_password is None or not",
             "    if hashed_password is None:\n        return False, None\n    if not",
         ),
-        rounds=11,
+        rounds=12,
     ),
     fault(
         "the hash is shown",
@@ -330,7 +330,7 @@ VARIANTS = (
     # tokens
     fault(
         "signatures are not verified",
-        "changed_tokens keys_from_the_token",
+        "changed_tokens unsigned_tokens",
         ("core/security.py", "algorithms=[ALGORITHM])", 'algorithms=[ALGORITHM], options={"verify_signature": False})'),
     ),
     fault(
@@ -365,12 +365,12 @@ VARIANTS = (
     fault("access for a year", "claims", ("auth/tokens.py", "timedelta(minutes=self", "timedelta(days=12 * self")),
     fault("a key that everybody knows", "guessed_keys", secret_key="secret"),
     fault(
-        "a nested header crashes",
-        "hostile_tokens no_crash",
+        "a token that is none crashes",
+        "hostile_tokens nobody_gets_401 no_crash",
         (
             "core/security.py",
-            "except (JWTError, RecursionError, ValueError, TypeError, OverflowError)",
-            "except (JWTError, KeyError)",
+            "    try:\n        if not key or len(token)",
+            '    _header, _claims, _signature = token.split(".")\n    try:\n        if not key or len(token)',
         ),
     ),
     # items
