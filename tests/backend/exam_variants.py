@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.backend.serving import Edit
+from workbook.sabotage import Edit, Fault
 
 
 @dataclass(frozen=True)
@@ -595,3 +595,44 @@ VARIANTS = (
         ("core/rate_limit.py", "        if identity:\n", '        if identity == "nobody":\n'),
     ),
 )
+
+# Chapter 15: one fault of each topic is in a learner's sabotaged app. Each is a variant from above, so the exam proves
+# that it can be found over HTTP; topics change different lines, so that any choice fits together.
+TOPICS: dict[str, tuple[str, ...]] = {
+    "tokens": (
+        "refresh and access are the same",
+        "signatures are not verified",
+        "the algorithm none is taken",
+        "the token brings its key",
+    ),
+    "objects": (
+        "anybody's account by its id",
+        "anybody's item by its id",
+        "anybody's item can be deleted",
+        "another one's item is 403",
+    ),
+    "assignment": (
+        "everybody makes an admin of themselves",
+        "the owner is the client's choice",
+        "the owner can be changed",
+    ),
+    "enumeration": (
+        "the log-in tells who has an account",
+        "the way back tells who has an account",
+        "the log-in tells who is switched off",
+    ),
+    "race": ("two at the same moment", "read, then write: two refreshes at once", "the last admin can go"),
+    "injection": ("a search in SQL", "a search that is a pattern", "sorted by the hash"),
+    "leak": ("the hash is shown", "validation that repeats the input", "a 500 that shows the traceback"),
+    "sessions": (
+        "the revocation is rolled back",
+        "signing out ends nothing",
+        "a new password leaves the sessions",
+        "switched off and on, and the session lives",
+        "who is switched off goes on",
+    ),
+}
+BY_NAME = {variant.name: variant for variant in VARIANTS}
+POOL: dict[str, tuple[Fault, ...]] = {
+    topic: tuple(Fault(name, BY_NAME[name].edits) for name in names) for topic, names in TOPICS.items()
+}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import shutil
 import socket
 import sys
 import threading
@@ -21,22 +20,6 @@ from tests.backend.support import PASSWORD, SECRET_KEY
 
 ADMIN = "admin"  # the name that the app gives its first admin
 PATIENCE = 60.0  # seconds that a start or an end may take on a busy machine
-Edit = tuple[str, str, str]  # a module below `app`, a text that it has once, and what stands in its place
-
-
-def copy(package: Path, folder: Path, edits: tuple[Edit, ...] = ()) -> Path:
-    """Copy a package into a folder as `app`, changed; return the folder.
-
-    Raises:
-        AssertionError: a text is not there exactly once: the app has changed, and the edit must follow.
-    """
-    target = folder / "app"
-    shutil.copytree(package, target, ignore=shutil.ignore_patterns("__pycache__", "tests"))
-    for path, old, new in edits:
-        text = (target / path).read_text(encoding="utf-8")
-        assert text.count(old) == 1, f"{path} has {text.count(old)} times: {old}"
-        (target / path).write_text(text.replace(old, new), encoding="utf-8")
-    return folder
 
 
 def _own() -> dict[str, ModuleType]:
