@@ -73,7 +73,6 @@ VARIANTS = (
         "input_is_not_repeated",
         ("core/handlers.py", 'for key in ("loc", "msg", "type")}', 'for key in ("loc", "msg", "type", "input")}'),
         ("core/handlers.py", '"msg": "the body cannot be read",', '"msg": "the body cannot be read", "input": "",'),
-        ("core/handlers.py", "import json\n", "import json\n"),
     ),
     fault(
         "the framework's 400",
