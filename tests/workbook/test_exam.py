@@ -38,7 +38,6 @@ def answer(body: bytes, status: str = "200 OK", *more: str) -> bytes:
 @asynccontextmanager
 async def server(talk: Talk) -> AsyncIterator[str]:
     """Serve whatever `talk` says to each request; health is always fine."""
-
     open_ones: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
