@@ -227,9 +227,9 @@ class Patch:
         goal, mine = parts(text), self.parts[path]
         if any(mine.get(name) != tree for name, tree in goal.items() if name not in kept):
             return True
-        if kept and self.mended:
-            return lost_imports(text, module)
-        return not kept and not imports(text) <= imports(module)
+        if kept:
+            return self.mended and lost_imports(text, module)
+        return not imports(text) <= imports(module)
 
     def _outdated(self, path: str, kept: set[str]) -> set[str]:
         """Return what a module holds and is to lose: what a later cell left out, and what is filled in."""

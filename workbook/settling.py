@@ -106,10 +106,11 @@ class Settling:
         """Return an answer of the learner's with which a package does not work that works without it.
 
         It is looked for by halves among the answers that are kept, in the course's order: with those before it the
-        package works. None where it does not work without any of them, or works with all.
+        package works. None where it does not work without any of them either. With all of them it does not: whoever
+        asks has seen that.
         """
         own = [id for id in self.course.exercises if id in patch.own - patch.filled]
-        if not own or not works(patch.only()) or works(patch.only(*own)):
+        if not own or not works(patch.only()):
             return None
         good, bad = 0, len(own)
         while bad - good > 1:
