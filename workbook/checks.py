@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from workbook import mishap
+from workbook import mishap, services
+from workbook import postgres as servers
 from workbook.attempt import Attempt, attempt, hole
 from workbook.course import Course, read_course
 from workbook.hole import Hole
@@ -242,3 +243,10 @@ async def client(load: Loader, connect: Callable[..., Any]) -> AsyncIterator[Any
     """Give a recording client on `app.main:app`, its lifespan running."""
     async with connect(load("main").app) as connected:
         yield connected
+
+
+@pytest.fixture
+async def postgres() -> AsyncIterator[str]:
+    """Give the URL of an empty PostgreSQL database of the check's own; its file says `NEEDS = ("postgres",)`."""
+    async with servers.temporary_database(services.address("postgres")) as url:
+        yield url

@@ -114,8 +114,7 @@ class Imports:
     def drop(self, names: Iterable[Name], code: str) -> None:
         """Take out those of the names that the code does not use."""
         for name in names:
-            word = rf"(?<!\w){re.escape(name.bound)}(?!\w)"
-            if name.section and name.name != "*" and not re.search(word, code):
+            if name.section and name.name != "*" and not is_used(name.bound, code):
                 self.names.pop(name, None)
 
     def render(self, width: int = WIDTH) -> str:
@@ -144,6 +143,26 @@ class Imports:
         beside = Comments([], [*own[0].beside])
         beside.add(Comments([], comments.beside))
         return "\n".join([*comments.above, whole + beside.end])
+
+
+def is_used(name: str, code: str) -> bool:
+    """Say whether code speaks of an imported name, also in a text; not where a function imports it itself."""
+    word = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)")
+    if not word.search(code):
+        return False
+    lines = code.split("\n")
+    functions = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    for function in functions:
+        if any(is_bound(name, node) for statement in function.body for node in ast.walk(statement)):
+            first = function.body[0].lineno - 1
+            last = function.end_lineno or first
+            lines[first:last] = [""] * (last - first)
+    return word.search("\n".join(lines)) is not None
+
+
+def is_bound(name: str, node: ast.AST) -> bool:
+    """Say whether a node is an import that binds a name."""
+    return isinstance(node, ast.Import | ast.ImportFrom) and any((one.asname or one.name) == name for one in node.names)
 
 
 def read_statement(text: str) -> Imports:

@@ -34,7 +34,8 @@ class Job(BaseModel):
     """What to check: the checks of `exercises`, or only that `module` can be imported.
 
     `limit` is the wall time of one test in seconds, `total` that of all of them; `memory` is in bytes.
-    `scratch` is a folder that does not exist yet, for the checks' temporary files.
+    `scratch` is a folder that does not exist yet, for the checks' temporary files;
+    `services` goes into the environment.
     """
 
     app: Path
@@ -46,6 +47,7 @@ class Job(BaseModel):
     total: float = 30.0
     memory: int = 3 << 30
     nonce: str = ""
+    services: dict[str, str] = Field(default_factory=dict)
     scratch: Path = Path("scratch")
 
 

@@ -72,6 +72,9 @@ class Judge:
             made.outcome, made.exchange = Outcome.NOT_ATTEMPTED, None
         elif type(error).__name__ == "MachineBusy":
             made.outcome, made.exchange, made.got, made.hint = Outcome.LATE, None, str(error), BUSY
+        elif type(error).__name__ == "Unavailable":
+            made.outcome, made.exchange = Outcome.BROKE, None
+            made.got, _, made.hint = str(error).partition("\n\nhint: ")
         elif isinstance(error, expect.Wrong):
             self._wrong(made, error)
         elif self._trail.steps(error) or self._app_raised():

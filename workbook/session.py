@@ -30,6 +30,7 @@ from workbook.wording import count
 PLUGINS = ("pytest_asyncio.plugin", "workbook.checks")
 LEFT_OUT = ("cacheprovider", "capture", "terminal", "logging", "junitxml", "doctest", "pastebin", "faulthandler")
 GARBAGE = ("unraisableexception", "threadexception")  # they collect it at the end: a fourth of a check's time
+ALONE = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # no plugin but those named here
 Emit = Callable[[dict[str, Any]], None]
 
 
@@ -114,8 +115,7 @@ def run(job: Job, emit: Emit) -> None:
     """Run the checks of one exercise in this process, which is spent afterwards."""
     output = capture()
     _limit_memory(job.memory)
-    os.environ["WORKBOOK_ROOT"] = str(job.root)
-    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    os.environ.update(job.services | {"WORKBOOK_ROOT": str(job.root)} | ALONE)
     warnings.simplefilter("ignore")
     sys.unraisablehook = lambda _raised: None
     threading.excepthook = lambda _raised: None
@@ -132,6 +132,7 @@ def run(job: Job, emit: Emit) -> None:
 
 def collect(job: Job) -> None:
     """Collect a job's checks and run none: what pytest keeps of them is there then for processes that may not write."""
+    os.environ.update(ALONE)
     pytest.main([*_arguments(job), "--collect-only"])
 
 

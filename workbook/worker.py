@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import IO, Any
 
-from workbook import sandbox, wire
+from workbook import sandbox, services, wire
 from workbook.conclusion import Conclusion
 from workbook.course import Course
 from workbook.job import GRACE, LONGEST, NEEDED, START, Job, digest, launcher
@@ -87,7 +87,7 @@ class Worker:
         folder = self.root / "tests" / "chapters"
         files = [path for number in sorted(chapters) for path in sorted(folder.glob(f"test_{number:02d}_*.py"))]
         job = Job(exercises=exercises, app=app, root=self.root, files=files, limit=limit)
-        job.total = limit * (2 + len(exercises))
+        job.total, job.services = limit * (2 + len(exercises)), services.provide(files)
         self._mark(job)
         before = {} if sandbox.version() else sandbox.fingerprint(self.root)
         began = time.perf_counter()

@@ -10,8 +10,9 @@ from fastapi.middleware.cors import CORSMiddleware
 from app.api import api_router
 from app.core.config import Settings, get_settings
 from app.core.handlers import add_handlers
-from app.core.middleware import REQUEST_ID_HEADER, RequestIdMiddleware
+from app.core.middleware import REQUEST_ID_HEADER, CompressionMiddleware, RequestIdMiddleware
 from app.core.pagination import TOTAL_COUNT_HEADER
+from app.core.resources import open_resources
 from app.core.security import warm_up_hashing
 from app.db.session import open_database
 from app.users.first_admin import ensure_first_admin
@@ -24,7 +25,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Open what the app needs before the first request, close it after the last one."""
     settings: Settings = app.state.settings
     logger.info("%s starts in stage %s", settings.project_name, settings.stage)
-    async with open_database(settings) as session_factory:
+    async with open_database(settings) as session_factory, open_resources(app):
         app.state.session_factory = session_factory
         await warm_up_hashing()
         await ensure_first_admin(session_factory, settings)
@@ -63,6 +64,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.ready = False
     add_handlers(app)
+    app.add_middleware(CompressionMiddleware, secret_paths=f"{settings.api_prefix}/auth")
     app.add_middleware(RequestIdMiddleware)
     add_cors(app, settings)
     app.include_router(api_router, prefix=settings.api_prefix)

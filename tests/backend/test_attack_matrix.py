@@ -17,10 +17,14 @@ MATRIX: dict[str, tuple[int, int, int, int, int]] = {
     "POST /api/v1/auth/refresh": (200, 200, 200, 200, 200),
     "POST /api/v1/auth/logout": (204, 204, 204, 204, 204),
     "POST /api/v1/auth/password": (401, 204, 204, 400, 204),
+    "POST /api/v1/auth/password-reset": (202, 202, 202, 202, 202),
+    "POST /api/v1/auth/password-reset/confirm": (204, 204, 204, 204, 204),  # the token says whose
     "GET /api/v1/auth/sessions": (401, 200, 200, 400, 200),
     "DELETE /api/v1/auth/sessions/{session_id}": (401, 204, 404, 400, 404),
     "GET /api/v1/users/me": (401, 200, 200, 400, 200),
     "PATCH /api/v1/users/me": (401, 200, 200, 400, 200),
+    "GET /api/v1/users/me/summary": (401, 200, 200, 400, 200),
+    "GET /api/v1/users/me/export": (401, 200, 200, 400, 200),
     "GET /api/v1/users": (401, 403, 403, 400, 200),
     "POST /api/v1/users": (401, 403, 403, 400, 201),
     "GET /api/v1/users/{user_id}": (401, 200, 404, 400, 200),
@@ -37,6 +41,7 @@ LATER = {"GET /health/ready", "GET /metrics"}  # chapter 14, tested there
 BODIES: dict[str, Any] = {
     "POST /api/v1/auth/register": new_user(),
     "POST /api/v1/auth/password": {"current_password": PASSWORD, "new_password": "Battery staple"},
+    "POST /api/v1/auth/password-reset": {"email": "ada@example.com"},
     "PATCH /api/v1/users/me": {"full_name": "New"},
     "POST /api/v1/users": new_user(),
     "PATCH /api/v1/users/{user_id}": {"full_name": "New"},
@@ -66,8 +71,20 @@ async def people(ada: Person, bob: Person, admin: Person, make_user: Any) -> dic
     return {"anonymous": nobody, "user": ada, "other": bob, "inactive": inactive, "admin": admin}
 
 
-async def body_of(operation: str, ada: Person) -> dict[str, Any]:
+async def reset_token(app: Any, ada: Person) -> str:
+    """Write the mail for who has forgotten the password; return the token in it."""
+    from app.auth.password_reset import ResetMail
+
+    async with app.state.session_factory.begin() as session:
+        mail = await ResetMail(app.state.settings).compose(session, ada.email)
+    assert mail is not None
+    return mail.body.split("token=")[1].split()[0]
+
+
+async def body_of(operation: str, app: Any, ada: Person) -> dict[str, Any]:
     """Return what the request sends."""
+    if operation.endswith("confirm"):
+        return {"json": {"token": await reset_token(app, ada), "new_password": "Battery staple"}}
     if operation.endswith(("refresh", "logout")):
         return {"json": {"refresh_token": ada.refresh_token}}
     if operation.endswith("login"):
@@ -77,7 +94,7 @@ async def body_of(operation: str, ada: Person) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("operation", "role", "expected"), CELLS)
 async def test_cell(
-    client: httpx.AsyncClient, people: dict[str, Person], operation: str, role: str, expected: int
+    app: Any, client: httpx.AsyncClient, people: dict[str, Person], operation: str, role: str, expected: int
 ) -> None:
     """The role gets exactly the status that the matrix says."""
     ada = people["user"]
@@ -85,7 +102,7 @@ async def test_cell(
     session = (await client.get("auth/sessions", headers=ada.headers)).json()[0]
     method, path = operation.split()
     path = path.format(user_id=ada.id, item_id=item.json()["id"], session_id=session["id"])
-    sent = await body_of(operation, ada)
+    sent = await body_of(operation, app, ada)
     response = await client.request(method, f"http://test{path}", headers=people[role].headers, **sent)
     assert response.status_code == expected, response.text
     if expected == 401:

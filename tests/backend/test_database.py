@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 from app.db.base import UtcDateTime, utc_now
+from app.db.migrate import upgrade
 from app.db.models import Base, Item, User
-from app.db.session import create_tables, get_session, make_engine, make_session_factory
+from app.db.session import get_session, make_engine, make_session_factory
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError, InvalidRequestError, StatementError
 
@@ -116,7 +117,7 @@ def test_every_constraint_has_a_name() -> None:
 async def test_a_file_database_takes_many_writers(tmp_path: Path) -> None:
     """Writers of a SQLite file wait for each other instead of failing."""
     engine = make_engine(f"sqlite+aiosqlite:///{tmp_path}/test.db")
-    await create_tables(engine)
+    await upgrade(engine)
     sessions = make_session_factory(engine)
 
     async def write(name: str) -> None:
@@ -137,21 +138,6 @@ async def test_an_error_does_not_show_the_values(sessions: Any) -> None:
         with pytest.raises(IntegrityError) as caught:
             await session.flush()
     assert "Secret name" not in str(caught.value)
-
-
-async def test_staging_does_not_make_tables(open_app: Any, tmp_path: Path) -> None:
-    """Outside development the schema is the business of migrations."""
-    from app.core.config import Settings
-    from app.main import create_app
-
-    from tests.backend.support import SECRET_KEY
-
-    url = f"sqlite:///{tmp_path}/empty.db"
-    app = create_app(Settings(stage="staging", secret_key=SECRET_KEY, database_url=url))
-    async with app.router.lifespan_context(app), app.state.session_factory() as session:
-        connection = await session.connection()
-        tables = await connection.run_sync(lambda c: c.dialect.get_table_names(c))
-    assert tables == []
 
 
 def test_the_session_dependency_is_a_generator() -> None:

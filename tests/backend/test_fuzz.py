@@ -63,7 +63,7 @@ def admin_headers(server: str) -> dict[str, str]:
     if not HAS_AUTH:
         return {}
     form = {"username": "admin", "password": PASSWORD}
-    token = httpx.post(f"{server}/api/v1/auth/login", data=form).json()["access_token"]
+    token = httpx.post(f"{server}/api/v1/auth/login", data=form, timeout=60).json()["access_token"]
     return {"Authorization": f"Bearer {token}"}
 
 

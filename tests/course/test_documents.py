@@ -1,5 +1,6 @@
 """What the documents and settings say agrees with what is there."""
 
+import ast
 import importlib.metadata
 import re
 import subprocess
@@ -13,8 +14,10 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
+from workbook import release
 from workbook.course import read_course
 from workbook.install import PYTHONS
+from workbook.snapshot import Snapshot, writes
 
 ROOT = Path(__file__).resolve().parents[2]
 FENCE = re.compile(r"^```[^\n]*\n(?P<body>.*?)^```", re.MULTILINE | re.DOTALL)
@@ -156,6 +159,31 @@ def test_the_readme_lists_every_chapter() -> None:
         assert row.startswith(f"| {link} | {chapter.head.minutes} | {len(chapter.exercises)} | ")
 
 
+def settings_of_the_backend() -> set[str]:
+    """Give the names of the solved app's settings, as the environment has them."""
+    package = Snapshot()
+    for cell in writes(read_course(ROOT)):
+        if cell.argument.startswith("core/config.py"):
+            package.run(release.solved_source(cell))
+    (settings,) = [
+        node
+        for node in ast.parse(package.files["core/config.py"]).body
+        if isinstance(node, ast.ClassDef) and node.name == "Settings"
+    ]
+    fields = [node.target for node in settings.body if isinstance(node, ast.AnnAssign)]
+    return {field.id.upper() for field in fields if isinstance(field, ast.Name)}
+
+
+def test_every_setting_of_the_backend_is_documented() -> None:
+    """The README's table and .env.example name exactly the settings that the finished backend reads."""
+    wanted = settings_of_the_backend()
+    table = readme().partition("### Its settings")[2].partition("\n## ")[0]
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    assert {name for row in rows for name in INLINE.findall(row)} == wanted
+    example = (ROOT / ".env.example").read_text(encoding="utf-8")
+    assert set(re.findall(r"^#([A-Z_]+)=", example, re.MULTILINE)) == wanted
+
+
 def test_given_cells_come_in_small_groups() -> None:
     """At most two given `%%app` cells stand in a row: then the reader writes, runs or predicts something."""
     for chapter in read_course(ROOT).chapters:
@@ -204,16 +232,17 @@ def test_each_chapter_says_how_long_it_takes() -> None:
 
 def test_the_lock_is_complete() -> None:
     """What each locked package wants, on every supported Python and system, the lock holds in a version that fits."""
-    pins = {canonicalize_name(entry.name): entry for entry in map(Requirement, pinned_lines())}
-    wants = {name: wanted_by(name) for name in pins}
-    missing = {
-        f"{name} on {place['sys_platform']}, Python {place['python_version']}: {wanted}"
-        for place in places()
-        for name, entry in pins.items()
-        if entry.marker is None or entry.marker.evaluate(place)
-        for wanted in wants[name]
-        if (wanted.marker is None or wanted.marker.evaluate(place)) and not is_met(wanted, pins, place)
-    }
+    entries = [Requirement(line) for line in pinned_lines()]
+    wants = {entry.name: wanted_by(entry.name) for entry in entries}
+    missing = set()
+    for place in places():
+        pins = {canonicalize_name(entry.name): entry for entry in entries if applies(entry, place)}
+        missing |= {
+            f"{entry.name} on {place['sys_platform']}, Python {place['python_version']}: {wanted}"
+            for entry in pins.values()
+            for wanted in wants[entry.name]
+            if applies(wanted, place) and not is_met(wanted, pins)
+        }
     assert missing == set()
 
 
@@ -244,17 +273,20 @@ def places() -> list[dict[str, str]]:
     ]
 
 
-def is_met(wanted: Requirement, pins: dict[NormalizedName, Requirement], place: dict[str, str]) -> bool:
-    """Say whether the lock holds a package that another one wants, there, in a version that fits."""
+def applies(entry: Requirement, place: dict[str, str]) -> bool:
+    """Say whether a requirement's marker takes it in, there; a package may be locked once for each Python."""
+    return entry.marker is None or entry.marker.evaluate(place)
+
+
+def is_met(wanted: Requirement, pins: dict[NormalizedName, Requirement]) -> bool:
+    """Say whether the lock holds a package that another one wants in a version that fits."""
     entry = pins.get(canonicalize_name(wanted.name))
-    if entry is None or not (entry.marker is None or entry.marker.evaluate(place)):
-        return False
-    return wanted.specifier.contains(next(iter(entry.specifier)).version, prereleases=True)
+    return entry is not None and wanted.specifier.contains(next(iter(entry.specifier)).version, prereleases=True)
 
 
 # Where a file may lie: what stands here is the layout that CONTRIBUTING describes.
 PLACES = [
-    r"\.(ci/run|editorconfig|gitattributes|gitignore|jupyter/.+\.json)",
+    r"\.(ci/run|editorconfig|env\.example|gitattributes|gitignore|jupyter/.+\.json)",
     r"(README|CONTRIBUTING|CHANGELOG)\.md|LICENSE|Makefile|pyproject\.toml|requirements\.lock|environment\.yml",
     r"app/__init__\.py",
     r"notebooks/\d\d_\w+\.ipynb",

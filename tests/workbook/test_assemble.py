@@ -592,6 +592,15 @@ class TestClassMerge:
 
 
 class TestPrevious:
+    def test_an_import_that_moved_into_the_function_is_removed_above(self) -> None:
+        """A name that a function imports itself needs no import at the top, which would hide that it is another."""
+        before = "from app.db import Base\n\n\ndef tables() -> list[str]:\n    return list(Base.tables)\n"
+        after = "def tables() -> list[str]:\n    from app.db import Base\n\n    return list(Base.tables)\n"
+        assert merge(merge("", before), after, before) == after
+        used = before.replace("-> list[str]", "-> Base")
+        kept = after.replace("-> list[str]", "-> Base")
+        assert merge(merge("", used), kept, used) == "from app.db import Base\n\n\n" + kept
+
     def test_what_the_cell_dropped_is_removed(self) -> None:
         """A definition and a member of the last run go, an edited one stays."""
         last = "def a(): ...\ndef b(): ...\nclass C:\n    x = 1\n    y = 2\n    z = 3\n"

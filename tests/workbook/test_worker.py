@@ -10,6 +10,7 @@ import pytest
 from tests.workbook.conftest import HEALTH, MAIN, PackageMaker
 from workbook import clock, report
 from workbook.course import Course, read_course
+from workbook.host import CAN_FORK
 from workbook.outcome import Outcome
 from workbook.worker import Worker
 
@@ -45,6 +46,18 @@ def test_a_wrong_answer_speaks_http(course: Course, worker: Worker, package: Pac
         "hint: return the dict",
     ):
         assert part in text
+
+
+@pytest.mark.skipif(not CAN_FORK, reason="a process that checks may write there itself")
+def test_the_checks_are_compiled_once(course: Course, root: Path, package: PackageMaker) -> None:
+    """What pytest compiles of the checks is kept by the first check, for those that may not write, and used again."""
+    app, folder = health(package, GOOD), root / "tests" / "chapters" / "__pycache__"
+    with Worker(root) as worker:
+        worker.check(course, "0.1", app)
+        kept = {path: path.stat().st_mtime_ns for path in folder.glob("test_00_*-pytest-*.pyc")}
+        assert len(kept) == 1, sorted(folder.iterdir()) if folder.is_dir() else "nothing was kept"
+        worker.check(course, "0.1", app)
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
 
 
 def test_the_stub_is_not_attempted(course: Course, worker: Worker, package: PackageMaker) -> None:

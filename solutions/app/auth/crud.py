@@ -6,7 +6,7 @@ from typing import Any, cast
 from sqlalchemy import CursorResult, Delete, Update, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.auth.models import LoginSession
+from app.auth.models import LoginSession, PasswordReset
 from app.db.base import utc_now
 
 
@@ -60,3 +60,23 @@ class LoginSessionCRUD:
 
 
 login_session_crud = LoginSessionCRUD()
+
+
+class PasswordResetCRUD:
+    """Keep and spend the ways back to an account."""
+
+    async def replace(self, session: AsyncSession, reset: PasswordReset) -> None:
+        """Store a token's hash; the user's older one dies, and all that have expired."""
+        older = (PasswordReset.user_id == reset.user_id) | (PasswordReset.expires_at < utc_now())
+        await session.execute(delete(PasswordReset).where(older))
+        session.add(reset)
+        await session.flush()
+
+    async def spend(self, session: AsyncSession, token_hash: str) -> int | None:
+        """Delete a living token; return whose it was, None for one that is dead."""
+        living = (PasswordReset.token_hash == token_hash, PasswordReset.expires_at > utc_now())
+        statement = delete(PasswordReset).where(*living).returning(PasswordReset.user_id)
+        return await session.scalar(statement)
+
+
+password_reset_crud = PasswordResetCRUD()

@@ -6,8 +6,10 @@ from fastapi import Depends, Request
 from fastapi.security import OAuth2PasswordBearer
 
 from app.auth.exceptions import InactiveUser, InvalidAccessToken
+from app.auth.limits import LimitedAuthService
 from app.auth.service import AuthService
 from app.auth.tokens import TokenIssuer
+from app.core.rate_limit import Tries, is_trusted
 from app.core.security import InvalidToken, TokenType
 from app.db.session import SessionDep
 from app.users.crud import user_crud
@@ -22,9 +24,30 @@ def get_token_issuer(request: Request) -> TokenIssuer:
 TokenIssuerDep = Annotated[TokenIssuer, Depends(get_token_issuer)]
 
 
-def get_auth_service(session: SessionDep, tokens: TokenIssuerDep) -> AuthService:
+def client_address(request: Request) -> str:
+    """Return where a request comes from; a header counts when the settings name the proxy."""
+    address = request.client.host if request.client else ""
+    header = ",".join(request.headers.getlist("X-Forwarded-For"))
+    hops = [hop.strip() for hop in header.split(",") if hop.strip()]
+    for hop in reversed(hops):
+        if not is_trusted(address, request.app.state.settings):
+            break
+        address = hop
+    return address
+
+
+def get_tries(request: Request) -> Tries:
+    """Count for the client of this request."""
+    state = request.app.state
+    return Tries(state.limiter, state.settings, client_address(request))
+
+
+TriesDep = Annotated[Tries, Depends(get_tries)]
+
+
+def get_auth_service(session: SessionDep, tokens: TokenIssuerDep, tries: TriesDep) -> AuthService:
     """Build the service for one request."""
-    return AuthService(session, tokens)
+    return LimitedAuthService(session, tokens, tries)
 
 
 AuthServiceDep = Annotated[AuthService, Depends(get_auth_service)]

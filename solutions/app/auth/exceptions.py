@@ -67,3 +67,11 @@ class SessionNotFound(NotFound):
 
     code = "session_not_found"
     detail = "You have no such session."
+
+
+class InvalidResetToken(DomainError):
+    """The token was never sent, was used, is too old, or a newer one was sent."""
+
+    status_code = status.HTTP_422_UNPROCESSABLE_CONTENT
+    code = "invalid_reset_token"
+    detail = "The link is not valid any more; ask for a new one."

@@ -2,15 +2,30 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, BackgroundTasks, Depends, Path, Response, status
+from fastapi import APIRouter, BackgroundTasks, Depends, Path, Request, Response, status
 from fastapi.security import OAuth2PasswordRequestForm
 
 from app.auth.crud import login_session_crud
-from app.auth.dependencies import AuthServiceDep, CurrentUser
+from app.auth.dependencies import AuthServiceDep, CurrentUser, TriesDep
 from app.auth.exceptions import NO_STORE, SessionNotFound
 from app.auth.models import LoginSession
-from app.auth.schemas import LoginSessionPublic, PasswordChange, RefreshRequest, Register, TokenPair
-from app.core.responses import error_responses, oauth_error_responses
+from app.auth.password_reset import PasswordResetService
+from app.auth.schemas import (
+    Accepted,
+    LoginSessionPublic,
+    PasswordChange,
+    PasswordResetConfirm,
+    PasswordResetRequest,
+    RefreshRequest,
+    Register,
+    TokenPair,
+)
+from app.core.responses import (
+    ErrorBody,
+    ValidationErrorBody,
+    error_responses,
+    oauth_error_responses,
+)
 from app.db.session import SessionDep
 from app.users.notifications import send_welcome
 
@@ -24,7 +39,7 @@ router = APIRouter(
     prefix="/auth",
     tags=["auth"],
     dependencies=[Depends(forbid_storing)],
-    responses=error_responses(422),
+    responses=error_responses(422) | {status.HTTP_429_TOO_MANY_REQUESTS: {"model": ErrorBody}},
 )
 
 
@@ -87,3 +102,38 @@ async def end_session(
     """Sign out somewhere else."""
     if not await login_session_crud.end(session, session_id, user.id):
         raise SessionNotFound
+
+
+def get_password_reset(request: Request, session: SessionDep) -> PasswordResetService:
+    """Build the service for one request."""
+
+    async def wake() -> None:
+        request.app.state.wake.set()
+
+    return PasswordResetService(session, wake)
+
+
+PasswordResetDep = Annotated[PasswordResetService, Depends(get_password_reset)]
+
+
+@router.post("/password-reset", status_code=status.HTTP_202_ACCEPTED)
+async def request_password_reset(
+    data: PasswordResetRequest, service: PasswordResetDep, tries: TriesDep
+) -> Accepted:
+    """Ask for a mail with a link; the answer is the same for an address that nobody has."""
+    await tries.count("password-reset", data.email)
+    await service.request(data.email)
+    return Accepted()
+
+
+@router.post(
+    "/password-reset/confirm",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses={422: {"model": ValidationErrorBody | ErrorBody}},
+)
+async def confirm_password_reset(
+    data: PasswordResetConfirm, service: PasswordResetDep, tries: TriesDep
+) -> None:
+    """Choose a new password; the token works once, and every session ends."""
+    await tries.count("password-reset-confirm")
+    await service.confirm(data.token, data.new_password)

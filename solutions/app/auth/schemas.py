@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.core.security import MAX_TOKEN_LENGTH
-from app.users.schemas import Password, UserCreate, UserPublic
+from app.users.schemas import Email, Password, UserCreate, UserPublic
 
 
 class RefreshRequest(BaseModel):
@@ -46,3 +46,22 @@ class LoginSessionPublic(BaseModel):
     created_at: datetime
     updated_at: datetime
     expires_at: datetime
+
+
+class PasswordResetRequest(BaseModel):
+    """Whose password is forgotten."""
+
+    email: Email
+
+
+class PasswordResetConfirm(BaseModel):
+    """The token of the mail, and the password to come."""
+
+    token: str = Field(max_length=200, repr=False)
+    new_password: Password = Field(repr=False)
+
+
+class Accepted(BaseModel):
+    """The request will be looked at later."""
+
+    detail: str = "If there is an account with this address, a mail is on its way."

@@ -7,9 +7,11 @@ an app with unsafe settings must not start at all.
 import secrets
 from enum import StrEnum
 from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
+from limits import parse
 from pydantic import EmailStr, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -132,6 +134,40 @@ class Settings(BaseSettings):
     refresh_token_expire_days: int = Field(14, ge=1, le=90)
     first_admin_email: EmailStr | None = None
     first_admin_password: SecretStr | None = None
+    database_pool_size: int = Field(5, ge=1, le=100)
+    database_max_overflow: int = Field(5, ge=0, le=100)
+    database_pool_timeout: float = Field(10, gt=0, le=60, description="seconds to wait")
+    slow_query_seconds: float = Field(0.5, gt=0, description="slower ones are logged")
+    redis_url: str | None = Field(None, repr=False, pattern="^(redis|rediss|unix)://")
+    rate_limit_enabled: bool = True
+    rate_limit_identity: str = "10/minute"
+    rate_limit_address: str = "60/minute"
+
+    @field_validator("rate_limit_identity", "rate_limit_address")
+    @classmethod
+    def check_limit(cls, value: str) -> str:
+        """Refuse what is no limit, such as "10 per fortnight"."""
+        parse(value)
+        return value
+
+    trusted_proxies: Annotated[list[IPv4Network | IPv6Network], NoDecode] = []
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def split_proxies(cls, value: object) -> object:
+        """Read `10.0.0.1, 10.1.0.0/16` as a list of two networks."""
+        if not isinstance(value, str):
+            return value
+        return [part.strip() for part in value.split(",") if part.strip()]
+
+    mail_host: str | None = None
+    mail_port: int = Field(587, ge=1, le=65535)
+    mail_username: str | None = None
+    mail_password: SecretStr | None = None
+    mail_start_tls: bool = True
+    mail_from: EmailStr = "noreply@example.com"
+    mail_reset_url: str = "http://localhost:3000/password-reset"
+    password_reset_minutes: int = Field(30, ge=5, le=1440)
 
 
 @lru_cache

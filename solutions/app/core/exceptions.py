@@ -51,3 +51,25 @@ class Forbidden(DomainError):
     status_code = status.HTTP_403_FORBIDDEN
     code = "forbidden"
     detail = "You may not do this."
+
+
+class DatabaseAway(DomainError):
+    """The database cannot be reached; the same request may work soon."""
+
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    code = "database_unavailable"
+    detail = "The database is away. Try again in a moment."
+    headers: ClassVar[dict[str, str]] = {"Retry-After": "5"}
+
+
+class TooManyRequests(DomainError):
+    """Somebody tries too often; the header says how many seconds to wait."""
+
+    status_code = status.HTTP_429_TOO_MANY_REQUESTS
+    code = "too_many_requests"
+    detail = "Too many tries; wait, and try again."
+
+    def __init__(self, seconds: int) -> None:
+        """Tell when it is worth trying again."""
+        super().__init__()
+        self.headers = {"Retry-After": str(seconds)}  # type: ignore[misc] # of one error only

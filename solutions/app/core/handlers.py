@@ -9,10 +9,11 @@ from typing import Any
 from fastapi import FastAPI, Request, status
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from sqlalchemy.exc import TimeoutError as NoConnection
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from app.core.exceptions import DomainError
+from app.core.exceptions import DatabaseAway, DomainError
 
 logger = logging.getLogger(__name__)
 
@@ -75,11 +76,17 @@ async def handle_validation_error(request: Request, error: RequestValidationErro
     return validation_response(request, error.errors())
 
 
+async def handle_no_connection(request: Request, _error: NoConnection) -> JSONResponse:
+    """Answer for a request that waited too long for a connection of the pool."""
+    return await handle_domain_error(request, DatabaseAway())
+
+
 def add_handlers(app: FastAPI) -> None:
     """Register all handlers."""
     app.exception_handler(DomainError)(handle_domain_error)
     app.exception_handler(HTTPException)(handle_http_exception)
     app.exception_handler(RequestValidationError)(handle_validation_error)
+    app.exception_handler(NoConnection)(handle_no_connection)
 
 
 CODES = {

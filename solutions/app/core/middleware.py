@@ -4,6 +4,7 @@ import logging
 from uuid import uuid4
 
 from starlette.datastructures import MutableHeaders
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -46,3 +47,19 @@ class RequestIdMiddleware:
             if started:
                 raise
             await unexpected_error(Request(scope))(scope, receive, send_with_id)
+
+
+class CompressionMiddleware:
+    """Compress what is large, and nothing with a secret beside what the client has sent."""
+
+    def __init__(self, app: ASGIApp, secret_paths: str) -> None:
+        """Remember the app, once as it is and once with compression around it."""
+        self.app = app
+        self.compressed = GZipMiddleware(app, minimum_size=1000)
+        self.secret_paths = secret_paths  # such as /api/v1/auth
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, with compression or without."""
+        path = scope["path"] if scope["type"] == "http" else self.secret_paths
+        secret = path == self.secret_paths or path.startswith(f"{self.secret_paths}/")
+        await (self.app if secret else self.compressed)(scope, receive, send)

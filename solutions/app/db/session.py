@@ -1,6 +1,7 @@
 """Engine and sessions: how the app reaches its database."""
 
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
@@ -14,9 +15,11 @@ from sqlalchemy.ext.asyncio import (
 )
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
-from app.core.config import Settings, Stage
+from app.core.config import Settings
 from app.core.exceptions import DomainError
-from app.db.models import Base
+from app.db.away import tell_when_away
+from app.db.schema import prepare_schema
+from app.db.slow_queries import log_slow_queries
 
 SessionFactory = async_sessionmaker[AsyncSession]
 
@@ -33,12 +36,15 @@ def check_foreign_keys(engine: AsyncEngine) -> None:
     event.listen(engine.sync_engine, "connect", enable_foreign_keys)
 
 
-def make_engine(database_url: str, *, echo: bool = False) -> AsyncEngine:
-    """Make an engine; the parameters of queries (hashes, names) never appear in errors or logs."""
+def make_engine(database_url: str, *, echo: bool = False, **pool: Any) -> AsyncEngine:
+    """Make an engine; the parameters of queries (hashes, names) never appear in errors or logs.
+
+    `pool` holds pool_size, max_overflow and pool_timeout; SQLite has its own rules.
+    """
     url = make_url(database_url)
     options: dict[str, Any] = {"echo": echo, "hide_parameters": True, "pool_pre_ping": True}
     if url.get_backend_name() != "sqlite":
-        return create_async_engine(url, **options)
+        return create_async_engine(url, **options, **pool)
     if url.database in {None, "", ":memory:"}:
         # An in-memory database lives in its connection: keep exactly one and take turns.
         options |= {"poolclass": AsyncAdaptedQueuePool, "pool_size": 1, "max_overflow": 0}
@@ -52,22 +58,33 @@ def make_session_factory(engine: AsyncEngine) -> SessionFactory:
     return async_sessionmaker(engine, expire_on_commit=False)
 
 
-async def create_tables(engine: AsyncEngine) -> None:
-    """Create the tables that do not exist yet."""
-    async with engine.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all)
-
-
 @asynccontextmanager
 async def open_database(settings: Settings) -> AsyncIterator[SessionFactory]:
-    """Open the database for as long as the app runs; in development also make its tables."""
-    engine = make_engine(settings.database_url, echo=settings.debug)
+    """Open the database for as long as the app runs, with its tables."""
+    engine = make_engine(
+        settings.database_url,
+        echo=settings.debug,
+        pool_size=settings.database_pool_size,
+        max_overflow=settings.database_max_overflow,
+        pool_timeout=settings.database_pool_timeout,
+    )
+    log_slow_queries(engine, settings.slow_query_seconds)
+    tell_when_away(engine)
     try:
-        if settings.stage is Stage.DEVELOPMENT:
-            await create_tables(engine)
+        await prepare_schema(engine, settings)
         yield make_session_factory(engine)
     finally:
         await engine.dispose()
+
+
+async def commit(session: AsyncSession) -> None:
+    """Commit, then do what was noted; an action that fails cannot undo what is saved."""
+    await session.commit()
+    for action in session.info.pop("after_commit", []):
+        try:
+            await action()
+        except Exception:
+            logger.exception("an action after the commit failed")
 
 
 async def get_session(request: Request) -> AsyncIterator[AsyncSession]:
@@ -82,10 +99,19 @@ async def get_session(request: Request) -> AsyncIterator[AsyncSession]:
             yield session
         except DomainError as error:
             if error.keep_changes:
-                await session.commit()
+                await commit(session)
             raise
-        await session.commit()
+        await commit(session)
 
 
 # scope="function": commit before the answer is sent, so that no 201 is ever a lie.
 SessionDep = Annotated[AsyncSession, Depends(get_session, scope="function")]
+
+logger = logging.getLogger(__name__)
+
+Action = Callable[[], Awaitable[None]]
+
+
+def after_commit(session: AsyncSession, action: Action) -> None:
+    """Note what `get_session` shall do when the commit has worked, before the answer is sent."""
+    session.info.setdefault("after_commit", []).append(action)

@@ -13,12 +13,17 @@ from app.db.base import Base, TimestampMixin
 if TYPE_CHECKING:
     from app.users.models import User
 
+INDEXES = (
+    Index(None, "owner_id", "created_at"),
+    Index(None, "owner_id", "price"),
+)
+
 
 class Item(TimestampMixin, Base):
     """A thing with a price; it belongs to one user and goes when the user's row goes."""
 
     __tablename__ = "items"
-    __table_args__ = (Index(None, "owner_id", "created_at"),)
+    __table_args__ = INDEXES
 
     id: Mapped[int] = mapped_column(primary_key=True)
     title: Mapped[str] = mapped_column(String(200))

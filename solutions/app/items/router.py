@@ -2,13 +2,18 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response, status
+from fastapi import APIRouter, Query, Request, Response, status
+from fastapi.responses import StreamingResponse
 
+from app.auth.dependencies import CurrentUser
 from app.core.pagination import set_total_count
 from app.core.responses import error_responses
-from app.items.dependencies import ItemServiceDep, VisibleItem
+from app.db.session import SessionDep
+from app.items.crud import item_crud
+from app.items.dependencies import ItemServiceDep, SummaryCacheDep, VisibleItem
+from app.items.export import export_lines
 from app.items.models import Item
-from app.items.schemas import ItemCreate, ItemPage, ItemPublic, ItemUpdate
+from app.items.schemas import ItemCreate, ItemPage, ItemPublic, ItemSummary, ItemUpdate
 
 router = APIRouter(prefix="/items", tags=["items"], responses=error_responses(400, 401, 422))
 
@@ -45,3 +50,25 @@ async def update_item(item: VisibleItem, data: ItemUpdate, service: ItemServiceD
 async def delete_item(item: VisibleItem, service: ItemServiceDep) -> None:
     """Delete an item."""
     await service.delete(item)
+
+
+own_router = APIRouter(prefix="/users/me", tags=["items"], responses=error_responses(400, 401))
+
+
+@own_router.get("/summary")
+async def read_summary(
+    user: CurrentUser, session: SessionDep, summaries: SummaryCacheDep
+) -> ItemSummary:
+    """Read how many items you own, and what they are worth together; it may be a minute old."""
+    return await summaries.read(user.id, lambda: item_crud.summarize(session, user.id))
+
+
+@own_router.get(
+    "/export",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"application/x-ndjson": {}}}},
+)
+async def export_items(user: CurrentUser, request: Request) -> StreamingResponse:
+    """Read all items that you own, a line of JSON for each (NDJSON)."""
+    lines = export_lines(request.app.state.session_factory, user.id)
+    return StreamingResponse(lines, media_type="application/x-ndjson")

@@ -86,3 +86,10 @@ class ItemPage(PageParams):
     sort: Literal[
         "id", "-id", "title", "-title", "price", "-price", "created_at", "-created_at"
     ] = "id"
+
+
+class ItemSummary(BaseModel):
+    """How many items somebody owns, and what they are worth together."""
+
+    items: int
+    worth: Annotated[Decimal, AfterValidator(to_cents)]
