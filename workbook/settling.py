@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -98,28 +98,18 @@ class Settling:
         return next((name for name in names if not self._imports(name, package)), None)
 
     def _imports(self, module: str, package: Snapshot) -> bool:
-        with tempfile.TemporaryDirectory(prefix="workbook-", ignore_cleanup_errors=True) as folder:
-            found = self.workers[0].can_import(module, package.write(Path(folder)))
+        with laid_out(package) as app:
+            found = self.workers[0].can_import(module, app)
         return found.outcome not in FAILED
 
     def _culprit(self, patch: Patch, works: Callable[[Snapshot], bool]) -> str | None:
         """Return an answer of the learner's with which a package does not work that works without it.
 
-        It is looked for by halves among the answers that are kept, in the course's order: with those before it the
-        package works. None where it does not work without any of them either. With all of them it does not: whoever
-        asks has seen that.
+        None where it does not work without any of them either. With all of them it does not: whoever asks has seen
+        that.
         """
         own = [id for id in self.course.exercises if id in patch.own - patch.filled]
-        if not own or not works(patch.only()):
-            return None
-        good, bad = 0, len(own)
-        while bad - good > 1:
-            middle = (good + bad) // 2
-            if works(patch.only(*own[:middle])):
-                good = middle
-            else:
-                bad = middle
-        return own[good]
+        return by_halves(own, lambda kept: works(patch.only(*kept)))
 
     def _fill(self, patch: Patch, made: Snapshot, failing: list[str]) -> None:
         """Fill in whatever is at fault for what fails. What passes in a process of its own does not fail."""
@@ -142,8 +132,8 @@ class Settling:
             return True
         known = self.cache.get(key)
         if known is None:
-            with tempfile.TemporaryDirectory(prefix="workbook-", ignore_cleanup_errors=True) as folder:
-                report = self.workers[0].check(self.course, id, package.write(Path(folder)), limit=20.0)
+            with laid_out(package) as app:
+                report = self.workers[0].check(self.course, id, app, limit=20.0)
             known = Found(report.outcome, "")
             if known.outcome is Outcome.LATE:
                 self.late.add(key)
@@ -162,8 +152,7 @@ class Settling:
         open_ones.sort(key=self.seen.__contains__)
         done = len(ids) - len(open_ones)
         failing: list[str] = []
-        with tempfile.TemporaryDirectory(prefix="workbook-", ignore_cleanup_errors=True) as folder:
-            app = package.write(Path(folder))
+        with laid_out(package) as app:
             chunks = list(self._chunks(open_ones))
             workers = self._enough(len(open_ones))
             for start in range(0, len(chunks), len(workers)):
@@ -199,3 +188,29 @@ class Settling:
         if count > CHUNK and len(self.workers) == 1:
             self.workers.append(self._stack.enter_context(Worker(self.workers[0].root)))
         return self.workers
+
+
+@contextmanager
+def laid_out(package: Snapshot) -> Iterator[Path]:
+    """Give a folder with a package in it, for as long as it is looked at."""
+    with tempfile.TemporaryDirectory(prefix="workbook-", ignore_cleanup_errors=True) as folder:
+        yield package.write(Path(folder))
+
+
+def by_halves(ids: Sequence[str], works: Callable[[Sequence[str]], bool]) -> str | None:
+    """Return the one of several answers that must go: with those before it all works, with it nothing does.
+
+    Args:
+        ids: the answers, in the course's order; with all of them it does not work.
+        works: says whether it works with the first few of them; it is asked once, and once for each halving.
+    """
+    if not ids or not works([]):
+        return None
+    good, bad = 0, len(ids)
+    while bad - good > 1:
+        middle = (good + bad) // 2
+        if works(ids[:middle]):
+            good = middle
+        else:
+            bad = middle
+    return ids[good]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.workbook.conftest import HEALTH, MAIN
 from workbook.course import Course
 from workbook.origins import Origins
 from workbook.patch import Patch
-from workbook.settling import Settling
+from workbook.settling import Settling, by_halves
 from workbook.snapshot import Snapshot
 from workbook.timeline import timeline
 from workbook.worker import Worker
@@ -65,3 +69,25 @@ def test_only_what_fails_by_itself_is_filled_in(course: Course, workspace: Works
     """Of two that fail together, the one that fails alone is filled in, and the other stays."""
     assert settle(course, workspace, patch, {"0.1", "0.2"}, {"0.2"}).filled == {"0.2"}
     assert "dict(status" in patch.made().files["main.py"]
+
+
+@given(
+    st.integers(1, 200).flatmap(lambda size: st.tuples(st.just(size), st.sets(st.integers(0, size - 1), min_size=1)))
+)
+def test_of_answers_that_clash_one_is_found_by_halves(case: tuple[int, set[int]]) -> None:
+    """Whichever answers fail together, the last of them is found, and few packages are tried."""
+    size, clash = case
+    ids, asked = [str(number) for number in range(size)], []
+
+    def works(kept: Sequence[str]) -> bool:
+        asked.append(kept)
+        return not {str(number) for number in clash} <= set(kept)
+
+    assert by_halves(ids, works) == str(max(clash))
+    assert len(asked) <= 1 + (size - 1).bit_length()
+
+
+def test_where_no_answer_is_at_fault_none_is_found() -> None:
+    """What does not work without any answer is nobody's fault, and an empty list has no culprit."""
+    assert by_halves(["0.1", "0.2"], lambda _kept: False) is None
+    assert by_halves([], lambda _kept: True) is None
