@@ -31,6 +31,8 @@ def tell_when_away(engine: AsyncEngine) -> None:
     @event.listens_for(engine.sync_engine, "handle_error")
     def translate(context: ExceptionContext) -> None:
         error = context.original_exception
+        if not isinstance(error, Exception):  # who asked has hung up: that stays a cancellation
+            return
         if isinstance(error.__cause__, InternalClientError):  # the server has said goodbye already
             context.is_disconnect = True
         # a ping that fails is no error: the pool opens another connection
