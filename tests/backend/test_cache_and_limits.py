@@ -13,7 +13,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from sqlalchemy import event, update
 
-from tests.backend.conftest import APP_DIR
+from tests.backend.conftest import APP_DIR, OpenApp
 from tests.backend.support import PASSWORD, Person, connect, new_user
 from workbook.redis import RedisServer, free_port, serve
 
@@ -276,3 +276,12 @@ async def test_a_refused_mail_is_tried_again(mail: tuple[Mailbox, dict[str, Any]
             await session.execute(update(OutboxMessage).values(due_at=utc_now()))
         app.state.wake.set()
         assert await arrives(box, 1)
+
+
+async def test_the_app_stops_whatever_the_postman_does(open_app: OpenApp) -> None:
+    """A request rings for the postman, and the app is stopped some milliseconds later, in the middle of his queries."""
+    for milliseconds in range(0, 24, 2):
+        async with asyncio.timeout(60), open_app() as app, connect(app) as client:
+            answer = await client.post("auth/password-reset", json={"email": "nobody@example.com"})
+            assert answer.status_code == 202
+            await asyncio.sleep(milliseconds / 1000)

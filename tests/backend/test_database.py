@@ -10,7 +10,7 @@ from app.db.base import UtcDateTime, utc_now
 from app.db.migrate import upgrade
 from app.db.models import Base, Item, User
 from app.db.session import get_session, make_engine, make_session_factory
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.exc import IntegrityError, InvalidRequestError, StatementError
 
 
@@ -144,3 +144,24 @@ def test_the_session_dependency_is_a_generator() -> None:
     """Tests can replace it through dependency_overrides."""
     assert callable(get_session)
     assert utc_now().tzinfo is UTC
+
+
+async def test_who_gives_up_a_query_is_not_told_that_the_database_is_away(sessions: Any) -> None:
+    """A query that is cancelled raises what cancelled it, and the next one works."""
+    async with sessions() as session:
+        if session.bind.dialect.name == "sqlite":
+            pytest.skip("a database in memory ends with the one connection that it has")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await session.execute(text("SELECT pg_sleep(30)"))
+
+    async def ask(statement: str) -> Any:
+        async with sessions() as session:
+            return await session.scalar(text(statement))
+
+    task = asyncio.create_task(ask("SELECT pg_sleep(30)"))
+    await asyncio.sleep(0.05)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await ask("SELECT 7") == 7
