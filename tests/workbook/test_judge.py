@@ -348,10 +348,13 @@ def user(service: ModuleType) -> Any:
 def stored(*rows: Any) -> None:
     """Store rows in a database of the check's own."""
     engine = create_engine("sqlite://")
-    rows[0].metadata.create_all(engine)
-    with Session(engine) as session:
-        session.add_all(rows)
-        session.flush()
+    try:
+        rows[0].metadata.create_all(engine)
+        with Session(engine) as session:
+            session.add_all(rows)
+            session.flush()
+    finally:
+        engine.dispose()
 
 
 async def read_after_rollback(row: Any) -> object:
