@@ -1,4 +1,4 @@
-"""The command line: lab, status, check, watch, catchup, undo, redo, history, grade, build, verify, demo, doctor."""
+"""The command line: lab, status, check, watch, catchup, undo, history, grade, exam, build, verify, demo, doctor."""
 
 from __future__ import annotations
 
@@ -228,6 +228,48 @@ def grade(
         with refused(junit):
             junit.write_text(report.as_junit(reports), encoding="utf-8")
     raise SystemExit(0 if reports and all(one.passed for one in reports) else 1)
+
+
+@app.command()
+def exam(
+    url: Annotated[str, typer.Argument(help="Where a backend runs, such as http://127.0.0.1:8000.")],
+    names: Annotated[str, typer.Option("--only", help="Exercises and chapters, such as 9.6,10.")] = "",
+    admin: Annotated[str, typer.Option(envvar="WORKBOOK_EXAM_ADMIN", help="An admin's user name or e-mail.")] = "",
+    password: Annotated[
+        str, typer.Option("--admin-password", envvar="WORKBOOK_EXAM_PASSWORD", help="Better by the variable.")
+    ] = "",
+    last_admin: Annotated[
+        bool, typer.Option("--last-admin", help="Ask 10.5 too: a backend that is wrong loses its admin.")
+    ] = False,
+    no_limits: Annotated[bool, typer.Option("--no-limits", help="The backend runs with its rate limits off.")] = False,
+    seconds: Annotated[float, typer.Option(min=1, max=600, help="The whole exam takes no longer.")] = 55.0,
+    as_json: Json = False,
+    junit: Annotated[Path | None, typer.Option(help="Also write JUnit XML to this file.")] = None,
+) -> None:
+    """Examine a running backend over HTTP alone. It makes accounts: use a database that may be thrown away.
+
+    Exit status 0 only when all that was asked passed, 1 when not, 2 when nothing answers.
+    The environment's WORKBOOK_EXAM_SECRET_KEY lets it sign tokens, to ask what only such tokens show.
+    """
+    import asyncio
+
+    from workbook.exam import run, told
+    from workbook.exam.cast import Exam
+    from workbook.exam.client import Client
+
+    chosen = run.select(names)
+    key = os.environ.get("WORKBOOK_EXAM_SECRET_KEY", "")
+    client = Client(run.address(url), min(10.0, seconds))
+    asked = Exam(client, admin, password, key, last_admin=last_admin, limits=not no_limits)
+    if junit:
+        prepare(junit)
+    with bar("examining", quiet=as_json) as step:
+        report = asyncio.run(run.run(asked, chosen, seconds, step))
+    print(told.as_json(report) if as_json else told.text(report))
+    if junit:
+        with refused(junit):
+            junit.write_text(told.as_junit(report), encoding="utf-8")
+    raise SystemExit(0 if report.passed else 1)
 
 
 def prepare(target: Path) -> None:

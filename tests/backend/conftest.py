@@ -53,10 +53,12 @@ NEEDS = {
     "test_auth_first_admin.py": "items/router.py",
     "test_cache_and_limits.py": "core/rate_limit.py",
     "test_demo.py": "items/router.py",
+    "test_deploy.py": "deploy/files.py",
     "test_fuzz.py": "core/handlers.py",
+    "test_observability.py": "core/metrics.py",
     "test_permissions.py": "items/router.py",
-    "test_report.py": "users/report.py",
     "test_settings.py": "auth/schemas.py",
+    "test_stopping.py": "serve.py",
 }
 collect_ignore = [name for name, module in NEEDS.items() if not (APP_DIR / "app" / module).exists()]
 
@@ -69,14 +71,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Run async tests without markers.
-
-    A SQLite connection whose query was cancelled is closed by the garbage collector; Python 3.13 warns of that, in
-    whichever test it happens to run.
-    """
+    """Run async tests without markers."""
     if config.option.asyncio_mode is None:
         config.option.asyncio_mode = "auto"
-    config.addinivalue_line("filterwarnings", "ignore:unclosed database:ResourceWarning")
 
 
 @pytest.fixture(scope="session")

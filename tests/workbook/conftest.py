@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from textwrap import dedent
@@ -10,7 +9,6 @@ from textwrap import dedent
 import pytest
 
 from workbook.course import Course, read_course
-from workbook.imported import PACKAGE, forget
 from workbook.snapshot import Snapshot
 from workbook.worker import Worker
 from workbook.workspace import Workspace
@@ -168,16 +166,6 @@ def add(a, b):
     return sum((a, b))
 ```
 """
-
-
-@pytest.fixture(autouse=True)
-def other_package() -> Iterator[None]:
-    """Keep the `app` that tests of other folders have imported: tests here forget it, and import one of their own."""
-    kept = {name: module for name, module in sys.modules.items() if name.split(".")[0] == PACKAGE}
-    yield
-    if {name: module for name, module in sys.modules.items() if name.split(".")[0] == PACKAGE} != kept:
-        forget()
-        sys.modules.update(kept)
 
 
 @pytest.fixture

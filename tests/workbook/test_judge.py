@@ -348,13 +348,10 @@ def user(service: ModuleType) -> Any:
 def stored(*rows: Any) -> None:
     """Store rows in a database of the check's own."""
     engine = create_engine("sqlite://")
-    try:
-        rows[0].metadata.create_all(engine)
-        with Session(engine) as session:
-            session.add_all(rows)
-            session.flush()
-    finally:
-        engine.dispose()
+    rows[0].metadata.create_all(engine)
+    with Session(engine) as session:
+        session.add_all(rows)
+        session.flush()
 
 
 async def read_after_rollback(row: Any) -> object:
