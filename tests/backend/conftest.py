@@ -69,14 +69,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Run async tests without markers.
-
-    A SQLite connection whose query was cancelled is closed by the garbage collector; Python 3.13 warns of that, in
-    whichever test it happens to run.
-    """
+    """Run async tests without markers."""
     if config.option.asyncio_mode is None:
         config.option.asyncio_mode = "auto"
-    config.addinivalue_line("filterwarnings", "ignore:unclosed database:ResourceWarning")
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import re
 import traceback
 
 import pytest
+from sqlalchemy import Engine
 
 from workbook import diagnose, rules
 from workbook.clues import Scene, near
@@ -126,6 +127,8 @@ def raised(code: str) -> Scene:
         ]
         frame, line = frames[-1] if frames else (None, getattr(error, "lineno", 1) or 1)
         names = {**frame.f_globals, **frame.f_locals} if frame else {}
+        if isinstance(names.get("engine"), Engine):
+            names["engine"].dispose()  # Python 3.13 warns of a database that nobody has closed
         return Scene(error, code.split("\n")[line - 1], names, code[code.rfind("@app") :] if "@app" in code else "")
     raise AssertionError(f"nothing was raised by {code}")
 
