@@ -22,7 +22,7 @@ from workbook.judge import Judge, NotAttempted, as_lines
 from workbook.outcome import Outcome
 from workbook.package import Loader, Package
 from workbook.recorder import connect as connect_to
-from workbook.snapshot import solved_before
+from workbook.snapshot import Snapshot, solved_before
 from workbook.suite import Suite
 from workbook.trail import Trail
 from workbook.verdict import Criterion, Exchange, Fault
@@ -53,6 +53,7 @@ class Checks:
         self._attempts: dict[str, Attempt] = {}
         self._holes: dict[str, Hole] = {}
         self._suites: dict[int, Suite] = {}
+        self._solved: dict[int, Snapshot] = {}
 
     def attempt(self, id: str) -> Attempt:
         """Say how far the learner got with an exercise before it is checked."""
@@ -74,8 +75,14 @@ class Checks:
     def suite(self, chapter: int) -> Suite:
         """Give what runs the learner's tests in a chapter's checks."""
         if chapter not in self._suites:
-            self._suites[chapter] = Suite(self.package.folder, lambda: solved_before(self.course, chapter))
+            self._suites[chapter] = Suite(self.package.folder, lambda: self.solved(chapter))
         return self._suites[chapter]
+
+    def solved(self, chapter: int) -> Snapshot:
+        """Give the course's own package as it stands before a chapter."""
+        if chapter not in self._solved:
+            self._solved[chapter] = solved_before(self.course, chapter)
+        return self._solved[chapter]
 
 
 CHECKS = pytest.StashKey[Checks]()
@@ -214,6 +221,13 @@ def suite(request: pytest.FixtureRequest) -> Suite:
     """Give what runs the learner's own tests on variants of the app."""
     state = state_of(request.config)
     return state.suite(state.course.exercises[id_of(request.node)].chapter)
+
+
+@pytest.fixture
+def solved(request: pytest.FixtureRequest) -> Snapshot:
+    """Give the course's own package as it stands before the chapter of the check (chapter 15)."""
+    state = state_of(request.config)
+    return state.solved(state.course.exercises[id_of(request.node)].chapter)
 
 
 @pytest.fixture

@@ -8,7 +8,9 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent
 # a syntax tree would say the same and take ten times as long
-IMPORT = re.compile(rf"^[ \t]*(?:from|import) {FOLDER.name}(?:\.(\w+)| import \(?([\w\s,]+?)\)?$)", re.MULTILINE)
+IMPORT = re.compile(
+    rf"^[ \t]*(?:from|import) {FOLDER.name}((?:\.\w+)*)(?: import \(?([\w\s,]+?)\)?[ \t]*(?:#.*)?$|\b)", re.MULTILINE
+)
 
 
 def behind(files: Iterable[Path], folder: Path = FOLDER) -> list[Path]:
@@ -28,14 +30,24 @@ def behind(files: Iterable[Path], folder: Path = FOLDER) -> list[Path]:
         if path in seen or not path.is_file():
             continue
         seen.add(path)
-        if path.parent == folder:
+        if folder in path.parents:
             found.add(path)
-        todo += [folder / f"{name}.py" for name in _imported(path)]
+        for name in _imported(path):
+            place = folder.joinpath(*name.split("."))
+            todo += [place.with_suffix(".py"), *([place / "__init__.py"] if place.is_dir() else [])]
     return sorted(found)
 
 
 def _imported(path: Path) -> Iterator[str]:
-    """Yield the engine's modules that a file names in its imports."""
+    """Yield the engine's modules that a file names in its imports, such as `clues` and `exam.run`.
+
+    A package is among them with each of its modules that is named; what is no module is no file either.
+    """
     text = path.read_text(encoding="utf-8")
-    for module, names in IMPORT.findall(text):
-        yield from [module] if module else [name.split()[0] for name in names.split(",") if name.strip()]
+    for dotted, names in IMPORT.findall(text):
+        package = dotted.removeprefix(".")
+        if package:
+            yield package
+        for name in names.split(","):
+            if name.strip():
+                yield ".".join(filter(None, [package, name.split()[0]]))

@@ -1,4 +1,4 @@
-"""The notebook's commands: %%app, %check, %solution, %catchup, %progress, %undo, %redo, %history, %serve."""
+"""The notebook's commands: %%app, %check, %solution, %catchup, %progress, %undo, %redo, %history, %serve, %%repair."""
 
 from __future__ import annotations
 
@@ -300,6 +300,18 @@ class Workbook(Magics):
             return
         port = self.live.start(self.newest())
         print(f"your app runs at http://127.0.0.1:{port}/docs (stop it with `%serve stop`)")
+
+    @cell_magic
+    def repair(self, line: str, cell: str) -> None:
+        """Write a module of chapter 15's target: `%%repair items/service.py --merge`."""
+        from workbook import target  # only that chapter's notebook needs it
+
+        try:
+            header = parse_header(line)
+            target.current().repair(header.path, cell, merge=header.merge)
+        except WorkbookError as error:
+            raise Told(str(error).replace("%%app", "%%repair")) from None
+        print(f"the target's {header.path}: written; `await target.verdict()` starts it anew and examines it")
 
     def follow(self) -> None:
         """Note what the cells import from the package: those that were run before, and each that is run from now on."""

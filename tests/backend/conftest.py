@@ -6,6 +6,7 @@ Environment:
     BACKEND_DATABASE  "postgres" starts a real PostgreSQL, as the option --postgres does
 """
 
+import logging
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -53,12 +54,22 @@ NEEDS = {
     "test_auth_first_admin.py": "items/router.py",
     "test_cache_and_limits.py": "core/rate_limit.py",
     "test_demo.py": "items/router.py",
+    "test_deploy.py": "deploy/files.py",
+    "test_extensions.py": "deploy/files.py",
+    "test_faults.py": "deploy/files.py",
     "test_fuzz.py": "core/handlers.py",
+    "test_observability.py": "core/metrics.py",
     "test_permissions.py": "items/router.py",
+    "test_practice_target.py": "deploy/files.py",
     "test_report.py": "users/report.py",
     "test_settings.py": "auth/schemas.py",
+    "test_stopping.py": "serve.py",
 }
 collect_ignore = [name for name, module in NEEDS.items() if not (APP_DIR / "app" / module).exists()]
+
+# These start servers with databases of their own: once is enough.
+if os.environ.get("BACKEND_DATABASE") == "postgres":
+    collect_ignore += ["test_deploy.py", "test_stopping.py"]
 
 HAS_AUTH = (APP_DIR / "app" / "auth" / "router.py").exists()
 
@@ -90,6 +101,17 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("DATABASE_URL", "SECRET_KEY", "STAGE", "DEBUG", "LOG_LEVEL", "CORS_ORIGINS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def clean_logging() -> Iterator[None]:
+    """What an app of one test sets for its log, no other test sees."""
+    loggers = [logging.getLogger(name) for name in ("app", "uvicorn", "uvicorn.error", "uvicorn.access")]
+    before = [(one, one.handlers[:], one.level, one.propagate, one.disabled) for one in loggers]
+    yield
+    for one, handlers, level, propagate, disabled in before:
+        one.handlers[:], one.propagate, one.disabled = handlers, propagate, disabled
+        one.setLevel(level)
 
 
 @pytest.fixture(autouse=True)

@@ -342,3 +342,23 @@ async def test_the_document_knows_how_to_sign_in(client: httpx.AsyncClient) -> N
     assert scheme["flows"]["password"]["tokenUrl"] == "/api/v1/auth/login"
     assert document["paths"]["/api/v1/users/me"]["get"]["security"]
     assert "security" not in document["paths"]["/api/v1/auth/login"]["post"]
+
+
+async def test_who_waits_for_a_turn_holds_no_connection(
+    app: Any, client: httpx.AsyncClient, ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While `login` compares a password, which may take seconds, its connection is in the pool."""
+    from app.core.security import verify_password
+
+    pool = app.state.session_factory.kw["bind"].sync_engine.pool
+    held: list[int] = []
+
+    async def compare_and_look(*args: Any) -> tuple[bool, str | None]:
+        held.append(pool.checkedout())
+        return await verify_password(*args)
+
+    monkeypatch.setattr("app.auth.service.verify_password", compare_and_look)
+    for password, status in ((PASSWORD, 200), ("Wrong horse", 401)):
+        form = {"username": ada.username, "password": password}
+        assert (await client.post("auth/login", data=form)).status_code == status
+    assert held == [0, 0]

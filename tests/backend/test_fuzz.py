@@ -40,7 +40,7 @@ def server(database_url: str) -> Iterator[str]:
     """Serve the app on a free port of 127.0.0.1, in a thread with its own event loop."""
     app = create_app(Settings(database_url=database_url, secret_key=SECRET_KEY, **ADMIN))
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, log_level="error"))
     loop = asyncio.new_event_loop()
 
     async def serve() -> None:

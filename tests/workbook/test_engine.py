@@ -30,15 +30,40 @@ def test_what_is_imported_is_found_at_any_depth(tmp_path: Path) -> None:
     assert folder / "sixth.py" in engine.behind([folder / "sixth.py"], folder)
 
 
+def test_packages_of_the_engine_are_followed(tmp_path: Path) -> None:
+    """A module of a package below the engine counts, with what it imports, and with the package's own file."""
+    folder = tmp_path / "workbook"
+    (folder / "exam").mkdir(parents=True)
+    texts = {
+        "__init__": "",
+        "errors": "x = 1\n",
+        "exam/__init__": "",
+        "exam/run": "from workbook.exam import told, items as things\nfrom workbook.errors import x\n",
+        "exam/told": "x = 1\n",
+        "exam/items": "from workbook.exam.client import Client\n",
+        "exam/client": "class Client: ...\n",
+        "exam/other": "x = 1\n",
+    }
+    for name, text in texts.items():
+        (folder / f"{name}.py").write_text(text, encoding="utf-8")
+    for line in ("from workbook.exam.run import run", "from workbook.exam import run", "import workbook.exam.run"):
+        outside = tmp_path / "test_it.py"
+        outside.write_text(f"{line}\n", encoding="utf-8")
+        found = [path.relative_to(folder).with_suffix("").as_posix() for path in engine.behind([outside], folder)]
+        assert found == ["__init__", "errors", "exam/__init__", "exam/client", "exam/items", "exam/run", "exam/told"]
+
+
 def test_every_import_of_the_engine_is_seen() -> None:
     """What the syntax tree says of each of the engine's files is what is found by its text."""
-    for path in engine.FOLDER.glob("*.py"):
+    for path in engine.FOLDER.rglob("*.py"):
         modules = set()
         for node in ast.walk(ast.parse(path.read_bytes())):
             if isinstance(node, ast.ImportFrom):
                 modules |= {f"{node.module}.{alias.name}" for alias in node.names}
             elif isinstance(node, ast.Import):
                 modules |= {alias.name for alias in node.names}
-        names = {module.split(".")[1] for module in modules if module.startswith("workbook.")}
-        files = {f for f in (engine.FOLDER / f"{name}.py" for name in names) if f.is_file()}
+        names = {module.partition(".")[2] for module in modules if module.startswith("workbook.")}
+        names |= {name.rpartition(".")[0] or name for name in names}
+        places = (engine.FOLDER.joinpath(*name.split(".")).with_suffix(".py") for name in names)
+        files = {place for place in places if place.is_file()}
         assert files <= set(engine.behind([path])), path

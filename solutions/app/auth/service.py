@@ -60,12 +60,14 @@ class AuthService:
     async def login(self, identifier: str, password: str) -> TokenPair:
         """Sign in by e-mail or user name; never say which of the two was wrong."""
         user = await user_crud.get_by_identifier(self.session, identifier)
+        await self.session.close()  # who waits for a turn holds no connection
         valid, new_hash = await verify_password(password, user.hashed_password if user else None)
         if user is None or not valid:
             raise InvalidCredentials
         if not user.is_active:
             raise InactiveLogin
         if new_hash:
+            self.session.add(user)  # closing has let it go
             user.hashed_password = new_hash
         return await self._start_session(user)
 

@@ -168,6 +168,25 @@ class Settings(BaseSettings):
     mail_from: EmailStr = "noreply@example.com"
     mail_reset_url: str = "http://localhost:3000/password-reset"
     password_reset_minutes: int = Field(30, ge=5, le=1440)
+    metrics_token: SecretStr | None = None
+    ready_seconds: float = Field(1, gt=0, le=10, description="how long /health/ready may take")
+    https_only: bool | None = None
+    docs_enabled: bool | None = None
+    max_body_bytes: int = Field(1_000_000, ge=1_000)
+    drain_seconds: float = Field(5, ge=0, le=60, description="serve on, after being told to stop")
+    stop_seconds: int = Field(20, ge=1, le=300, description="then requests are cut off")
+
+    @model_validator(mode="after")
+    def fill_in_by_stage(self) -> Self:
+        """In production: HTTPS only, and no documents; both can be said otherwise."""
+        production = self.stage is Stage.PRODUCTION
+        if self.https_only is None:
+            self.https_only = production
+        if self.docs_enabled is None:
+            self.docs_enabled = not production
+        return self
+
+    tracing_enabled: bool = False
 
 
 @lru_cache

@@ -73,3 +73,12 @@ class TooManyRequests(DomainError):
         """Tell when it is worth trying again."""
         super().__init__()
         self.headers = {"Retry-After": str(seconds)}  # type: ignore[misc] # of one error only
+
+
+class NotReady(DomainError):
+    """The app runs, and cannot serve now."""
+
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    code = "not_ready"
+    detail = "Send requests elsewhere for now."
+    headers: ClassVar[dict[str, str]] = {"Retry-After": "5"}

@@ -3,11 +3,12 @@
 import logging
 from uuid import uuid4
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.core.context import choose_request_id, request_id_now
 from app.core.handlers import unexpected_error
 
 REQUEST_ID_HEADER = "X-Request-ID"
@@ -27,7 +28,7 @@ class RequestIdMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        request_id = uuid4().hex
+        request_id = choose_request_id(Headers(scope=scope).getlist(REQUEST_ID_HEADER))
         scope.setdefault("state", {})["request_id"] = request_id
         started = False
 
@@ -38,6 +39,7 @@ class RequestIdMiddleware:
                 MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request_id
             await send(message)
 
+        token = request_id_now.set(request_id)
         try:
             await self.app(scope, receive, send_with_id)
         except Exception:
@@ -47,6 +49,8 @@ class RequestIdMiddleware:
             if started:
                 raise
             await unexpected_error(Request(scope))(scope, receive, send_with_id)
+        finally:
+            request_id_now.reset(token)
 
 
 class CompressionMiddleware:

@@ -1,0 +1,1 @@
+"""How the app is delivered: its box, its neighbours, its tests."""

@@ -1,0 +1,99 @@
+"""The black-box exam: the finished backend passes it, and each of its broken variants fails by the right criterion."""
+
+import ast
+import asyncio
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.backend.conftest import APP_DIR
+from tests.backend.exam_variants import VARIANTS, Variant
+from tests.backend.serving import ADMIN, served
+from tests.backend.support import PASSWORD, SECRET_KEY
+from workbook.exam import run, told
+from workbook.exam.cast import Exam
+from workbook.exam.client import Client
+from workbook.faults import POOL
+from workbook.sabotage import choose, copy, edited
+
+PATIENCE = 600.0  # seconds: how long an exam takes is asked by another test
+
+
+@pytest.fixture
+def database(database_url: str, tmp_path: Path) -> str:
+    """A database in a file, where several requests can really meet, or the PostgreSQL of this run."""
+    in_memory = database_url == "sqlite+aiosqlite://"
+    return f"sqlite+aiosqlite:///{tmp_path}/exam.db" if in_memory else database_url
+
+
+def examine(
+    url: str, names: frozenset[str] = frozenset(), secret_key: str = SECRET_KEY, *, limits: bool = True
+) -> run.Report:
+    """Ask a backend all criteria, or those with these names."""
+    exam = Exam(Client(url, 60.0), ADMIN, PASSWORD, secret_key, last_admin=True, limits=limits)
+    chosen = [one for one in run.CRITERIA if not names or one.name in names]
+    assert not names or {one.name for one in chosen} == names
+    return asyncio.run(run.run(exam, chosen, PATIENCE))
+
+
+def test_the_finished_backend_passes(database: str) -> None:
+    """Every criterion is asked, and passes, within the backend's own limits."""
+    with served(APP_DIR, {"database_url": database}) as url:
+        report = examine(url)
+    assert report.passed, told.text(report)
+    assert not report.of(run.UNASKED), told.text(report)
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
+def test_a_broken_backend_fails(variant: Variant, database: str, tmp_path: Path) -> None:
+    """The criteria that are about the fault find it."""
+    folder = copy(APP_DIR / "app", tmp_path / "broken", variant.edits)
+    settings: dict[str, Any] = {"database_url": database, **variant.settings}
+    with served(folder, settings, variant.rounds) as url:
+        for _ in range(5):  # a race is won by chance, and on a busy machine not at once
+            report = examine(url, variant.fails, str(settings.get("secret_key", SECRET_KEY)))
+            failed = {one.criterion.name for one in report.of(run.FAILED)}
+            if failed == variant.fails:
+                break
+    assert failed == variant.fails, told.text(report)
+
+
+def test_the_finished_backend_passes_again_and_again(database: str) -> None:
+    """What an exam leaves behind is in no later exam's way; without limits it is asked twice in a row."""
+    with served(APP_DIR, {"database_url": database, "rate_limit_enabled": False}) as url:
+        reports = [examine(url, limits=False) for _ in range(2)]
+    for report in reports:
+        assert report.passed, told.text(report)
+        assert {one.criterion.exercise for one in report.of(run.UNASKED)} == {"13.6", "13.9"}, told.text(report)
+
+
+def test_no_variant_comes_twice() -> None:
+    """Thirty and more variants, each with a name of its own, and each criterion is needed by one of them."""
+    assert len({variant.name for variant in VARIANTS}) == len(VARIANTS) >= 30
+    needed = {name for variant in VARIANTS for name in variant.fails}
+    assert needed == {one.name for one in run.CRITERIA}
+
+
+def test_any_two_faults_of_chapter_15_fit_together() -> None:
+    """Twenty and more faults; whatever the seed chooses, the edits do not meet, and the code can be read."""
+    faults = [(topic, fault) for topic, some in POOL.items() for fault in some]
+    assert len(faults) >= 20
+    package = APP_DIR / "app"
+    texts = {str(path.relative_to(package).as_posix()): path.read_text("utf-8") for path in package.rglob("*.py")}
+    for (topic, one), (other_topic, other) in combinations(faults, 2):
+        if topic == other_topic:
+            continue
+        edits = [*one.edits, *other.edits]
+        found = edited(texts, edits)
+        for path in {path for path, _old, _new in edits}:
+            ast.parse(found[path])
+
+
+def test_a_seed_chooses_one_fault_of_each_topic() -> None:
+    """The same seed chooses the same faults; all faults are chosen by some."""
+    assert choose(POOL, "one") == choose(POOL, "one")
+    chosen = [choose(POOL, str(number)) for number in range(200)]
+    assert all(set(one) == set(POOL) for one in chosen)
+    assert {fault.name for one in chosen for fault in one.values()} == {f.name for some in POOL.values() for f in some}
