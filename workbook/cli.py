@@ -1,4 +1,4 @@
-"""The command line: lab, status, check, watch, catchup, undo, history, grade, exam, build, verify, demo, doctor."""
+"""The commands: lab, status, check, watch, catchup, undo, redo, history, grade, exam, build, verify, demo, doctor."""
 
 from __future__ import annotations
 

@@ -5,7 +5,6 @@ Each variant whose name has the text is asked everything, two at a time. Status 
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 import tempfile
@@ -15,11 +14,9 @@ from typing import Any
 
 from tests.backend.conftest import APP_DIR
 from tests.backend.exam_variants import VARIANTS, Variant
-from tests.backend.serving import ADMIN, served
-from tests.backend.support import PASSWORD, SECRET_KEY
+from tests.backend.serving import examine, served
+from tests.backend.support import SECRET_KEY
 from workbook.exam import run
-from workbook.exam.cast import Exam
-from workbook.exam.client import Client
 from workbook.sabotage import copy
 
 AT_ONCE = 2
@@ -34,8 +31,7 @@ def found(variant: Variant) -> tuple[list[str], list[str]]:
         settings |= variant.settings
         with served(folder, settings, variant.rounds) as url:
             key = str(settings.get("secret_key", SECRET_KEY))
-            exam = Exam(Client(url, 60.0), ADMIN, PASSWORD, key, last_admin=True)
-            report = asyncio.run(run.run(exam, run.CRITERIA, 600.0))
+            report = examine(url, secret_key=key)
         os.chdir(APP_DIR)
     return [one.criterion.name for one in report.of(run.FAILED)], [one.criterion.name for one in report.of(run.UNASKED)]
 

@@ -17,8 +17,12 @@ import uvicorn
 
 from tests.backend.conftest import delete_rows
 from tests.backend.support import PASSWORD, SECRET_KEY
+from workbook.exam import run
+from workbook.exam.cast import Exam
+from workbook.exam.client import Client
 
 ADMIN = "admin"  # the name that the app gives its first admin
+EXAM_PATIENCE = 600.0  # seconds: how long an exam takes is asked by another test
 PATIENCE = 60.0  # seconds that a start or an end may take on a busy machine
 
 
@@ -60,12 +64,13 @@ def served(folder: Path, settings: Mapping[str, Any], rounds: int = 4) -> Iterat
         app = importlib.import_module("app.main").create_app(
             importlib.import_module("app.core.config").Settings(**known)
         )
-        with _running(app) as url:
+        with running(app) as url:
             yield url
 
 
 @contextmanager
-def _running(app: Any) -> Iterator[str]:
+def running(app: Any) -> Iterator[str]:
+    """Serve an app in a thread with its own event loop; give its address, and leave an empty database."""
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, log_level="critical", timeout_graceful_shutdown=3))
     loop = asyncio.new_event_loop()
@@ -81,3 +86,13 @@ def _running(app: Any) -> Iterator[str]:
         server.should_exit = True
         thread.join(PATIENCE)
         loop.close()
+
+
+def examine(
+    url: str, names: frozenset[str] = frozenset(), secret_key: str = SECRET_KEY, *, limits: bool = True
+) -> run.Report:
+    """Ask a backend all criteria, or those with these names."""
+    exam = Exam(Client(url, 60.0), ADMIN, PASSWORD, secret_key, last_admin=True, limits=limits)
+    chosen = [one for one in run.CRITERIA if not names or one.name in names]
+    assert not names or {one.name for one in chosen} == names
+    return asyncio.run(run.run(exam, chosen, EXAM_PATIENCE))

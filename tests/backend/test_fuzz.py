@@ -1,23 +1,20 @@
 """Property-based fuzzing from the OpenAPI document: no 500, and no answer that is not documented."""
 
-import asyncio
-import socket
 import tempfile
-import threading
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 import schemathesis
-import uvicorn
 from app.core.config import Settings
 from app.main import create_app
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.configuration import set_hypothesis_home_dir
 from schemathesis.specs.openapi import checks as all_checks
 
-from tests.backend.conftest import HAS_AUTH, delete_rows
+from tests.backend.conftest import HAS_AUTH
+from tests.backend.serving import running
 from tests.backend.support import PASSWORD, SECRET_KEY
 
 # hypothesis keeps caches in the working directory, unless it is told another place
@@ -38,23 +35,8 @@ FUZZ = settings(
 @pytest.fixture(scope="module")
 def server(database_url: str) -> Iterator[str]:
     """Serve the app on a free port of 127.0.0.1, in a thread with its own event loop."""
-    app = create_app(Settings(database_url=database_url, secret_key=SECRET_KEY, **ADMIN))
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, log_level="error"))
-    loop = asyncio.new_event_loop()
-
-    async def serve() -> None:
-        await server.serve(sockets=[listener])
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
-    thread.start()
-    while not server.started and thread.is_alive():
-        threading.Event().wait(0.01)
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    asyncio.run_coroutine_threadsafe(delete_rows(app.state.session_factory), loop).result(10)
-    server.should_exit = True
-    thread.join(10)
-    loop.close()
+    with running(create_app(Settings(database_url=database_url, secret_key=SECRET_KEY, **ADMIN))) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

@@ -7,14 +7,12 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
-import nbformat
 import pytest
-from nbclient import NotebookClient
 
 from tests.backend.conftest import APP_DIR
+from tests.notebook import Notebook
 from workbook import target
 from workbook.course import read_course
 from workbook.errors import WorkbookError
@@ -219,31 +217,6 @@ def test_every_fault_has_its_criteria() -> None:
     assert set().union(*FOUND_BY.values()) <= {one.name for one in CRITERIA}
 
 
-class Notebook:
-    """A notebook in a kernel of its own: what a learner types, and the text that is shown."""
-
-    def __init__(self, folder: Path) -> None:
-        self._made: Any = nbformat.v4.new_notebook()
-        resources = {"metadata": {"path": str(folder)}}
-        quiet = ["--IPKernelApp.log_level=40"]
-        self.client = NotebookClient(self._made, timeout=600, resources=resources, extra_arguments=quiet)
-        self.client.allow_errors = True
-
-    def __call__(self, source: str) -> str:
-        self._made.cells.append(nbformat.v4.new_code_cell(source))
-        index = len(self._made.cells) - 1
-        self.client.execute_cell(self._made.cells[index], index)
-        return "".join(map(self._text, self._made.cells[index].outputs))
-
-    @staticmethod
-    def _text(output: Any) -> str:
-        if output.output_type == "stream":
-            return str(output.text)
-        if output.output_type == "error":
-            return "ERROR " + "\n".join(output.traceback)
-        return str(output.data.get("text/plain", ""))
-
-
 START = "from workbook.target import sabotaged\ntarget = await sabotaged()\nprint(target.url)"
 RIGHT = '''%%repair items/service.py --merge
 class ItemService:
@@ -262,7 +235,7 @@ def test_repair_as_a_learner_types_it(workspace: Path, tmp_path: Path) -> None:
     planted(workspace, with_fault("objects", "anybody's item by its id"))
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "WORKBOOK_ROOT": str(ROOT)}
     module = workspace / "target/app/items/service.py"
-    first = Notebook(tmp_path)
+    first = Notebook(tmp_path, 600)
     with first.client.setup_kernel(env=environment):
         first("%load_ext workbook")
         assert first(RIGHT) == "ERROR no target runs\n\nhint: run `target = await sabotaged()` first"
@@ -286,7 +259,7 @@ def test_repair_as_a_learner_types_it(workspace: Path, tmp_path: Path) -> None:
         os.kill(pid, 9)
         while not asyncio.run(gone(url)):
             pass
-    second = Notebook(tmp_path)
+    second = Notebook(tmp_path, 600)
     with second.client.setup_kernel(env=environment):
         second("%load_ext workbook")
         url = second(START).strip()

@@ -6,12 +6,10 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
-import nbformat
 import pytest
-from nbclient import NotebookClient
 
+from tests.notebook import Notebook
 from tests.workbook.test_target import CHECKS, SECOND
 
 Run = Callable[[str], str]
@@ -19,37 +17,11 @@ STUB = '%%app main.py --merge --exercise 0.1\n@app.get("/health")\nasync def hea
 APP = "%%app main.py\nfrom fastapi import FastAPI\n\napp = FastAPI()\n"
 
 
-class Notebook:
-    """One open notebook: `run` executes a cell and gives what it shows as text."""
-
-    def __init__(self, root: Path) -> None:
-        (root / "notebooks").mkdir(exist_ok=True)
-        self._made: Any = nbformat.v4.new_notebook()
-        resources = {"metadata": {"path": str(root / "notebooks")}}
-        quiet = ["--IPKernelApp.log_level=40"]
-        self.client = NotebookClient(self._made, timeout=300, resources=resources, extra_arguments=quiet)
-        self.client.allow_errors = True
-
-    def __call__(self, source: str) -> str:
-        self._made.cells.append(nbformat.v4.new_code_cell(source))
-        index = len(self._made.cells) - 1
-        self.client.execute_cell(self._made.cells[index], index)
-        return "\n".join(map(self._text, self._made.cells[index].outputs))
-
-    @staticmethod
-    def _text(output: Any) -> str:
-        if output.output_type == "stream":
-            return str(output.text)
-        if output.output_type == "error":
-            return "ERROR " + "\n".join(output.traceback)
-        assert output.output_type != "display_data" or "text/html" in output.data
-        return str(output.data.get("text/plain", ""))
-
-
 @pytest.fixture
 def opened(root: Path) -> Iterator[Notebook]:
     """Give a notebook in the learner's folder, the engine loaded."""
-    made = Notebook(root)
+    (root / "notebooks").mkdir(exist_ok=True)
+    made = Notebook(root / "notebooks")
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     with made.client.setup_kernel(env=environment):
         assert "0 of 5 points; next: 0.1 A route." in made("%load_ext workbook")
