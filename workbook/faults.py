@@ -171,7 +171,14 @@ EDITS: dict[str, tuple[Edit, ...]] = {
             ".where(LoginSession.id == session_id)",
         ),
     ),
-    "the last admin can go": (("users/service.py", "            raise LastAdmin\n", "            return\n"),),
+    "the last admin can go": (
+        (
+            "users/service.py",
+            "        await user_crud.lock_admins(self.session)\n",
+            "        await self.session.commit()\n        import asyncio\n\n        await asyncio.sleep(0.3)\n",
+        ),
+        ("users/service.py", "            raise LastAdmin\n", "            return\n"),
+    ),
     # injection
     "a search in SQL": (
         (

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -68,24 +69,33 @@ def served(folder: Path, settings: Mapping[str, Any], rounds: int = 4) -> Iterat
             yield url
 
 
+@cache
+def _loop() -> asyncio.AbstractEventLoop:
+    """Return the event loop of all servers, in a thread that stays as long as the process.
+
+    Greenlets of a thread that has ended are taken down in the main thread; where coverage traces that, it can go on for
+    ever.
+    """
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, daemon=True).start()
+    return loop
+
+
 @contextmanager
 def running(app: Any) -> Iterator[str]:
-    """Serve an app in a thread with its own event loop; give its address, and leave an empty database."""
+    """Serve an app in another thread, with an event loop of its own; give its address, and leave an empty database."""
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, log_level="critical", timeout_graceful_shutdown=3))
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_until_complete, args=(server.serve(sockets=[listener]),), daemon=True)
-    thread.start()
+    serving = asyncio.run_coroutine_threadsafe(server.serve(sockets=[listener]), _loop())
     try:
-        while not server.started and thread.is_alive():
+        while not server.started and not serving.done():
             threading.Event().wait(0.01)
         assert server.started, "the app did not start"
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        asyncio.run_coroutine_threadsafe(delete_rows(app.state.session_factory), loop).result(PATIENCE)
+        asyncio.run_coroutine_threadsafe(delete_rows(app.state.session_factory), _loop()).result(PATIENCE)
     finally:
         server.should_exit = True
-        thread.join(PATIENCE)
-        loop.close()
+        serving.result(PATIENCE)
 
 
 def examine(
