@@ -7,13 +7,16 @@ from collections.abc import Collection, Iterable, Mapping
 from workbook.faults import FOUND_BY
 
 
-def told(faults: Collection[str], failed: Mapping[str, str], passed: Collection[str]) -> str:
+def told(
+    faults: Collection[str], failed: Mapping[str, str], passed: Collection[str], at_first: Collection[str] | None = None
+) -> str:
     """Say how many faults are left, and what a repair has broken.
 
     Args:
         faults: the names of those that the target had.
         failed: the criteria that failed, by name, with their texts.
         passed: the names of those that passed.
+        at_first: the names of those that failed before anything was repaired, where that is known.
     """
     left = [one for one in faults if _is_left(one, faults, failed, passed)]
     explained = {name for one in left for name in FOUND_BY[one]}
@@ -21,11 +24,19 @@ def told(faults: Collection[str], failed: Mapping[str, str], passed: Collection[
     if hidden := [one for one in faults if one not in left and _is_hidden(one, failed, passed)]:
         explained |= {name for one in hidden for name in FOUND_BY[one]}
         lines.append(f"  and {len(hidden)} more may be: what else is broken stands in the way")
-    why = "by a fault, or by a repair" if left or hidden else "a repair broke it"
-    lines += [f"  fails too, {why}: {text}" for name, text in failed.items() if name not in explained]
+    for name, text in failed.items():
+        if name not in explained:
+            lines.append(f"  fails too, {_reason(name, at_first, faulty=bool(left or hidden))}: {text}")
     if lines == [f"0 of {len(faults)} faults are left"]:
         lines.append("  all are repaired, and everything else works as before")
     return "\n".join(lines)
+
+
+def _reason(name: str, at_first: Collection[str] | None, *, faulty: bool) -> str:
+    """Say why a criterion fails that belongs to no fault alone; `faulty` if there are faults that could be why."""
+    if not faulty or (at_first is not None and name not in at_first):
+        return "a repair broke it"
+    return "by a fault, or by a repair" if at_first is None else "by a fault that is left"
 
 
 def _is_left(fault: str, faults: Iterable[str], failed: Collection[str], passed: Collection[str]) -> bool:

@@ -31,6 +31,7 @@ from workbook.workspace import Workspace
 
 CHAPTER = 15
 FOLDER = "target"  # in the workspace's state folder
+AT_FIRST, REPAIRED = "at_first.txt", "repaired"  # notes in its folder
 PASSWORD = "Correct horse"  # the first admin's, on this machine only
 SECONDS = 60.0  # that a start may take on a busy machine
 CLOCKED = "equal_work"  # a criterion that compares times; a counter says it better
@@ -180,7 +181,14 @@ class Target(Served):
         if not await self._counts_alike():
             failed[CLOCKED] = "An unknown name costs as much work as a wrong password"
         passed = {one.criterion.name for one in report.of(run.PASSED)} | {CLOCKED} - failed.keys()
-        return told([fault.name for fault in self.faults], failed, passed)
+        return told([fault.name for fault in self.faults], failed, passed, self._at_first(failed))
+
+    def _at_first(self, failed: Collection[str]) -> Collection[str] | None:
+        """Return what failed before the first repair, and note it as long as there is none; None if nobody looked."""
+        note = self.folder / AT_FIRST
+        if not (self.folder / REPAIRED).exists():
+            note.write_text("\n".join(sorted(failed)), encoding="utf-8")
+        return note.read_text(encoding="utf-8").splitlines() if note.exists() else None
 
     async def _counts_alike(self) -> bool:
         """Say whether a known and an unknown name cost the same number of hashes."""
@@ -213,7 +221,9 @@ class Target(Served):
         target = self.folder / PACKAGE / path
         if not target.is_file() or not target.resolve().is_relative_to(self.folder.resolve()):
             raise Trouble(f"the target has no {path}", "name one of its modules, such as items/service.py")
-        target.write_text(placed(target.read_text("utf-8"), Header(path, merge), code), encoding="utf-8", newline="\n")
+        text = placed(target.read_text("utf-8"), Header(path, merge), code)
+        (self.folder / REPAIRED).touch()
+        target.write_text(text, encoding="utf-8", newline="\n")
 
 
 _current: list[Target] = []  # the one that runs

@@ -67,10 +67,7 @@ NEEDS = {
 }
 collect_ignore = [name for name, module in NEEDS.items() if not (APP_DIR / "app" / module).exists()]
 
-# These start servers with databases of their own: once is enough.
-if os.environ.get("BACKEND_DATABASE") == "postgres":
-    collect_ignore += ["test_deploy.py", "test_stopping.py"]
-
+POSTGRES = os.environ.get("BACKEND_DATABASE") == "postgres"  # the second run of `python -m tests.backend`
 HAS_AUTH = (APP_DIR / "app" / "auth" / "router.py").exists()
 
 
@@ -85,11 +82,19 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.asyncio_mode = "auto"
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out of the second run what asks no database, or one of its own: once is enough."""
+    if POSTGRES:
+        once = [item for item in items if "database_url" not in getattr(item, "fixturenames", ())]
+        items[:] = [item for item in items if item not in once]
+        config.hook.pytest_deselected(items=once)
+
+
 @pytest.fixture(scope="session")
 def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
     """The database of this run."""
     wanted = request.config.getoption("--postgres", default=False)
-    if not wanted and os.environ.get("BACKEND_DATABASE") != "postgres":
+    if not wanted and not POSTGRES:
         yield os.environ.get("DATABASE_URL") or "sqlite+aiosqlite://"
         return
     yield postgres.database(f"backend_{os.getpid()}")

@@ -139,6 +139,10 @@ def test_the_verdict_follows_the_repair(workspace: Path) -> None:
         )
         made.repair("items/service.py", right, merge=True)
         assert (await made.verdict()).splitlines()[0] == "7 of 8 faults are left"
+        made.repair("items/service.py", right.replace("*self.visible()", "Item.owner_id == self.user.id"), merge=True)
+        broken = [line for line in (await made.verdict()).splitlines() if "a repair broke it" in line]
+        assert broken, "while faults are left, what a repair broke is told apart"
+        made.repair("items/service.py", right, merge=True)
         again = await sabotaged()
         assert (await again.verdict()).splitlines()[0] == "7 of 8 faults are left", "a repair stays"
         for path in {path for fault in made.faults for path, _old, _new in fault.edits}:
@@ -160,6 +164,7 @@ def test_the_verdict_follows_the_repair(workspace: Path) -> None:
 
 def test_a_repair_that_cannot_be_written_changes_nothing(workspace: Path) -> None:
     """Before there is a target, code that is no Python, a module that is not there, one outside: each is told."""
+    planted(workspace, with_fault("objects", "anybody's item by its id"))
     with pytest.raises(Trouble, match="no target runs"):
         current()
 
@@ -244,6 +249,8 @@ def test_repair_as_a_learner_types_it(workspace: Path, tmp_path: Path) -> None:
         said = first("%%repair items/service.py --merge\ndef get(:\n")
         assert said.startswith("ERROR ")
         assert "hint: " in said
+        assert "the target's items/service.py" in said
+        assert " app/items/service.py" not in said
         assert "Traceback" not in said
         assert first("%%repair items/services.py\nx = 1\n").startswith("ERROR the target has no items/services.py\n")
         assert "%%app" not in first("%%repair\nx = 1\n")

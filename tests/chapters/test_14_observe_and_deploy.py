@@ -3,11 +3,17 @@
 import asyncio
 import json
 import logging
+import os
 import posixpath
 import re
+import subprocess
 import sys
 import threading
+import time
+import traceback
 from contextlib import asynccontextmanager, suppress
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from itertools import pairwise
 from time import monotonic, process_time
 from types import SimpleNamespace
 
@@ -103,6 +109,12 @@ async def handed_on(layer_around, *, at, own_receive=False, own_send=True):
         )
 
 
+async def until(come, *tasks):
+    """Let others run until something has come, or one of the tasks has ended, whatever it came to."""
+    while not come() and not any(task.done() for task in tasks):
+        await asyncio.sleep(0)
+
+
 def method(load, module, owner, name):
     """Return a method of the learner's, for `at=`; the class where it is missing."""
     made = getattr(load(module), owner)
@@ -154,7 +166,9 @@ class TestIdThatComesIn:
                 sent,
                 did=f"choose_request_id([{sent!r}])",
                 why="the proxy's log and yours could not be read together",
-                hint="8 to 64 characters, both included, and each of A-Z, a-z, 0-9, - and _ is allowed",
+                hint="return the value itself, sent[0], not the list that holds it"
+                if isinstance(found, list)
+                else "8 to 64 characters, both included, and each of A-Z, a-z, 0-9, - and _ is allowed",
                 at=load("core.context").choose_request_id,
             )
 
@@ -189,12 +203,18 @@ class TestIdThatComesIn:
             "request/7f3a",
             " 7f3a9c21",
             "%0a%0a%0a",
+            "7f3a^9c21",
+            "[7f3a9c21]",
+            "7f3a9c21`id`",
+            "7f3a\\9c21",
         ):
             self.is_new(
                 load,
                 [sent],
                 why="a stranger would write into your log what they like",
-                hint="every character must be one of the allowed ones: re.fullmatch looks at the whole text",
+                hint="between Z and a stand [ \\ ] ^ _ and `: write A-Za-z, not A-z"
+                if set(sent) & set("[\\]^`")
+                else "every character must be one of the allowed ones: re.fullmatch looks at the whole text",
             )
 
     def test_line_break(self, load):
@@ -214,7 +234,7 @@ class TestIdThatComesIn:
                 load,
                 [sent],
                 why="two ids that look alike are not, and a header cannot carry them",
-                hint="\\w, isalnum and isdigit know all alphabets; write [A-Za-z0-9_-]",
+                hint="\\w, isalnum, isdigit and re.IGNORECASE know more alphabets; write [A-Za-z0-9_-], and no flag",
             )
 
     def test_two(self, load):
@@ -285,6 +305,21 @@ class TestIdOfNow:
         async def broken() -> None:
             raise RuntimeError("too bad")
 
+        seen = []
+
+        async def below(scope, _receive, _send):
+            seen.append(scope.get("state", {}).get("request_id"))
+
+        scope = {"type": "http", "path": "/", "headers": [(b"x-request-id", SENT.encode())]}
+        await load("core.middleware").RequestIdMiddleware(below)(scope, None, None)
+        expect.equal(
+            seen,
+            [SENT],
+            did='scope["state"]["request_id"], when the app below is called',
+            why="error bodies take their id from there",
+            hint='scope.setdefault("state", {})["request_id"] = request_id, as in 6.5',
+            at=self.at(load),
+        )
         for path in (f"{API}/nowhere", "/broken", f"{API}/users/me"):
             answer = await visitor.get(path, headers={"X-Request-ID": SENT})
             expect.equal(
@@ -431,6 +466,43 @@ class TestIdOfNow:
             at=self.at(load),
         )
 
+    async def test_errors_at_the_same_time(self, load):
+        """A request that fails gets its 500, also while another one's answer has begun"""
+        begun, over, sent = asyncio.Event(), asyncio.Event(), []
+
+        async def app(scope, _receive, send):
+            if scope["path"] == "/slow":
+                await send({"type": "http.response.start", "status": 200, "headers": []})
+                begun.set()
+                await over.wait()
+                await send({"type": "http.response.body", "body": b""})
+                return
+            await begun.wait()
+            raise RuntimeError("too bad")
+
+        async def send(message):
+            if message["type"] == "http.response.start":
+                sent.append(message["status"])
+
+        layer = load("core.middleware").RequestIdMiddleware(app)
+        scope = {"type": "http", "method": "GET", "path": "/slow", "headers": [], "query_string": b""}
+        broken = asyncio.create_task(layer(scope | {"path": "/broken"}, None, send))
+        await asyncio.sleep(0)
+        slow = asyncio.create_task(layer(scope, None, send))
+        await until(begun.is_set, slow, broken)
+        begun.set()
+        await asyncio.wait({broken})
+        over.set()
+        await asyncio.gather(slow, broken, return_exceptions=True)
+        expect.equal(
+            sent,
+            [200, 500],
+            did="two requests at the same time, one fails after the other's answer has begun: the statuses sent",
+            why="a visitor would get no answer because of another one",
+            hint="keep nothing on `self`: whether an answer has begun is a variable of the function",
+            at=self.at(load),
+        )
+
     async def test_after_the_answer(self, load, visitor):
         """What the app does after the answer still has the id"""
         seen = []
@@ -481,7 +553,8 @@ def record_of(msg="sold %s pens", args=(3,), **values):
         "args": args,
         "created": 1795944600.125,
     }
-    return logging.makeLogRecord(plain | values)
+    made = plain | values
+    return logging.makeLogRecord({"msecs": made["created"] % 1 * 1000} | made)
 
 
 def raised():
@@ -492,13 +565,48 @@ def raised():
         return sys.exc_info()
 
 
+@pytest.fixture
+def tokyo(monkeypatch):
+    """A machine whose clock shows the time of Tokyo, where the system knows how."""
+    monkeypatch.setenv("TZ", "JST-9")
+    if hasattr(time, "tzset"):
+        time.tzset()
+    yield
+    monkeypatch.undo()
+    if hasattr(time, "tzset"):
+        time.tzset()
+
+
+def why_it_raised(error, record):
+    """Return what the mistake was, where an exception of `fields` tells it; otherwise an empty text."""
+    if isinstance(error, TypeError) and "format string" in str(error):
+        return "record.getMessage() puts the arguments in, and knows when there are none"
+    places = {frame.name for frame in traceback.extract_tb(error.__traceback__)}
+    if "formatException" in places and not record.exc_info:
+        return "call self.formatException only if there is an exception: `if record.exc_info:`"
+    return ""
+
+
 @exercise("14.3")
+@pytest.mark.usefixtures("tokyo")
 class TestLines:
     def fields(self, load, record):
         """Return the fields of a record, a dict."""
         module = load("core.logging")
         formatter = module.JsonFormatter()
-        found = formatter.fields(record)
+        try:
+            found = formatter.fields(record)
+        except (TypeError, AttributeError) as error:
+            if hint := why_it_raised(error, record):
+                raise expect.Wrong(
+                    did=f"fields(record), with msg={record.msg!r}, args={record.args!r}, exc_info={record.exc_info!r}",
+                    got=f"{type(error).__name__}: {error}",
+                    expected="a dict",
+                    why="logging drops a line that it cannot write",
+                    hint=hint,
+                    at=module.JsonFormatter.fields,
+                ) from None
+            raise
         expect.that(
             isinstance(found, dict),
             did="JsonFormatter().fields(record)",
@@ -577,23 +685,26 @@ class TestLines:
             hint="self.formatException(record.exc_info)",
             at=at,
         )
-        expect.that(
-            "exception" not in self.fields(load, record_of()),
-            did="fields(record), of a record without an exception",
-            got="it has the key exception",
-            expected="no such key",
-            why='a search for "lines with an exception" would find all of them',
-            hint="add the key only if record.exc_info is there",
-            at=at,
-        )
+        for record in (record_of(), record_of(exc_info=False)):
+            expect.that(
+                "exception" not in self.fields(load, record),
+                did=f"fields(record), of a record whose exc_info is {record.exc_info}",
+                got="it has the key exception",
+                expected="no such key",
+                why='a search for "lines with an exception" would find all of them',
+                hint="add the key only if record.exc_info is there",
+                at=at,
+            )
 
     def test_extras(self, load):
         """What came with extra= is in it, whatever its value"""
         extras = {"seconds": 0.02, "status": 200, "nothing": None, "zero": 0, "empty": ""}
         found = self.fields(load, record_of(**extras))
-        why = "what you log on purpose would be missing"
         for name, value in extras.items():
-            self.has(load, found, name, value, why=why, hint="each name in vars(record) that is not in PLAIN")
+            why, hint = "what you log on purpose would be missing", "each name in vars(record) that is not in PLAIN"
+            if name in found:
+                why, hint = "a program could not compute with it", "keep the value as it is: `format` writes it"
+            self.has(load, found, name, value, why=why, hint=hint)
 
     def test_nothing_else(self, load):
         """Of what every record has, nothing more is in it"""
@@ -701,6 +812,7 @@ class TestNoSecret:
         for text, expected in (
             (f"sent Bearer {MARK} twice", "sent Bearer [hidden] twice"),
             (f"basic {MARK}", "basic [hidden]"),
+            (f"Bearer a[{MARK}", "Bearer [hidden]"),
             (f"BEARER   {MARK}", None),
             (f"Authorization: Bearer {MARK}", None),
             (f"authorization=Basic {MARK}", None),
@@ -738,6 +850,12 @@ class TestNoSecret:
             (f"token=a{MARK} password=b{MARK}", "token=[hidden] password=[hidden]"),
         ):
             self.becomes(load, text, expected, hint=hint)
+        for text, expected in (
+            (f"password=a[{MARK}", "password=[hidden]"),
+            (f"password: [{MARK}] is weak", "password: [hidden] is weak"),
+        ):
+            ends = "a bare value ends at a blank, &, a comma, a semicolon or a quotation mark, and nowhere else"
+            self.becomes(load, text, expected, hint=ends)
         for text in (
             f"refresh_token={MARK}", f"token_id: {MARK}", f"new_password={MARK}",
             f"SECRET_KEY={MARK}", f"client_secret:{MARK}",
@@ -763,6 +881,16 @@ class TestNoSecret:
             self.becomes(load, text, expected, hint=hint)
         hint = "a quoted value ends at its own mark: patterns for \" and ' that stand before the one for bare values"
         self.has_no_mark(load, json.dumps({"access_token": f"a b {MARK}", "token_type": "x"}), hint)
+
+    def test_several(self, load):
+        """A text with several secrets loses all of them, of whatever kind"""
+        hint = "every pattern is applied, one after the other, to what the one before has left"
+        for text in (
+            f"Bearer {MARK} password={MARK}",
+            f"postgresql://shop:{MARK}@db refused token={MARK}",
+            f'{{"password": "{MARK}", "token": \'{MARK}\'}} secret={MARK} basic {MARK}',
+        ):
+            self.has_no_mark(load, text, hint)
 
     def test_harmless(self, load):
         """What names no secret stays as it is"""
@@ -797,6 +925,7 @@ class TestNoSecret:
 
         self.has_no_mark(load, Odd(), "anything else: clean str(value)")
         self.has_no_mark(load, ValueError(f"token={MARK}"), "anything else: clean str(value)")
+        self.has_no_mark(load, {f"token={MARK}"}, "a set is anything else: clean str(value)")
 
     def test_inside(self, load):
         """Dicts, lists and tuples are cleaned inside, at any depth"""
@@ -823,6 +952,18 @@ class TestNoSecret:
             {"user": {"password": {"old": MARK}, "name": "ada"}, "tokens": [MARK], "token": 12345},
             {"user": {"password": "[hidden]", "name": "ada"}, "tokens": "[hidden]", "token": "[hidden]"},
             hint=hint,
+        )
+        try:
+            found = load("core.redaction").cleaned({1: f"token={MARK}", None: 2, ("token", 3): MARK})
+        except Exception as error:
+            found = f"{type(error).__name__}: {error}"
+        expect.equal(
+            list(found.values()) if isinstance(found, dict) else found,
+            ["token=[hidden]", 2, "[hidden]"],
+            did=f"the values of cleaned({{1: 'token={MARK}', None: 2, ('token', 3): '{MARK}'}})",
+            why="this is a secret in a log" if MARK in str(found) else "logging drops a line that it cannot write",
+            hint="a key can be a number or None too: look for the names in str(key)",
+            at=load("core.redaction").cleaned,
         )
 
     def test_unchanged(self, load):
@@ -911,6 +1052,10 @@ class TestNumbers:
         found = answers_in(metrics)
         if not by_route:
             found = {status: sum(n for labels, n in found.items() if labels[2] == status) for *_, status in found}
+        if by_route and found != expected and {labels[:2] for labels in found} == {labels[:2] for labels in expected}:
+            why = "no alarm could tell errors from answers"
+            hint = "the status is that of http.response.start; a function inside changes it only with `nonlocal status`"
+            name = "__call__"
         if found == {labels: 2 * number for labels, number in expected.items()}:
             hint, name = "note is called twice for each request: once is enough, in the `finally`", "__call__"
         expect.equal(found, expected, did=did, why=why, hint=hint, at=self.at(load, name))
@@ -1130,6 +1275,39 @@ class TestNumbers:
                 by_route=False,
             )
 
+    async def test_in_turns(self, load):
+        """Two requests that run in turns are counted each with its own status"""
+        begun, over = asyncio.Event(), asyncio.Event()
+
+        async def app(scope, _receive, send):
+            status = 201 if scope["path"] == "/slow" else 404
+            await send({"type": "http.response.start", "status": status, "headers": []})
+            if status == 201:
+                begun.set()
+                await over.wait()
+
+        async def send(_message):
+            pass
+
+        layer, metrics = self.around(load, app)
+        scope = {"type": "http", "method": "GET", "path": "/slow", "headers": []}
+        slow = asyncio.create_task(layer(scope, None, send))
+        await until(begun.is_set, slow)
+        quick = asyncio.create_task(layer(scope | {"path": "/quick"}, None, send))
+        await asyncio.wait({quick})
+        over.set()
+        await asyncio.wait({slow})
+        slow.result(), quick.result()
+        self.counted(
+            load,
+            metrics,
+            {"201": 1, "404": 1},
+            did="two requests at the same time, answered with 201 and 404: the answers, by status",
+            why="one visitor's error would be counted as another one's",
+            hint="keep nothing of a request on `self`, which is one for all; use variables of the function",
+            by_route=False,
+        )
+
     async def test_seconds(self, load):
         """The time is that of the whole request, in seconds"""
 
@@ -1149,8 +1327,8 @@ class TestNumbers:
             did="the seconds of a request that takes 0.06 s, most of them after its answer began",
             got=f"{found:.3f}",
             expected="a little more than 0.06",
-            why="a slow stream would look quick",
-            hint="perf_counter() before and after, and the difference",
+            why="a slow stream would look quick" if 0 <= found < 50 else "nobody could read the numbers",
+            hint="perf_counter() before and after, and the difference, in seconds: the later one minus the earlier one",
             at=self.at(load),
         )
 
@@ -1304,6 +1482,32 @@ class TestReady:
             at=self.at(load),
         )
 
+    async def test_seconds(self, load, monkeypatch):
+        """A look may take as long as the seconds say, and no longer"""
+        loop, late = asyncio.get_running_loop(), 0.0
+        clock = loop.time
+        monkeypatch.setattr(loop, "time", lambda: clock() + late)
+        for seconds in (20.0, 400.0):
+            late, found = 0.0, []
+            asking = asyncio.create_task(self.make(load, Look(), seconds).check())
+            await self.settled()
+            for share in (0.6, 2):
+                late = share * seconds  # the clock goes forward; nobody waits
+                await self.settled()
+                found.append(asking.done())
+            asking.cancel()
+            with suppress(asyncio.CancelledError):
+                await asking
+            expect.equal(
+                found,
+                [False, True],
+                did=f"whether check() is done after {0.6 * seconds:g} s and after {2 * seconds:g} s, "
+                f"when the look hangs, and the seconds are {seconds:g}",
+                why="who runs the app sets how long a look may take",
+                hint="asyncio.timeout(self.seconds), not a number of your own",
+                at=self.at(load),
+            )
+
     async def test_one_look(self, load):
         """Ten who ask at the same moment get ten answers from one look"""
         for error in (None, OSError("away")):
@@ -1355,6 +1559,15 @@ class TestReady:
         [found] = await asyncio.gather(second, return_exceptions=True)
         with suppress(asyncio.CancelledError):
             await first
+        expect.that(
+            first.cancelled(),
+            did="a check() that is cancelled while the look runs",
+            got="it goes on, as if nobody had cancelled it",
+            expected="it ends as cancelled",
+            why="who stops your app, or gives up waiting, cancels: a task that swallows this never ends",
+            hint="let asyncio.CancelledError pass: `except Exception` does not catch it, BaseException does",
+            at=self.at(load),
+        )
         expect.equal(
             (repr(found) if isinstance(found, BaseException) else found, look.looks),
             (True, 1),
@@ -1503,6 +1716,35 @@ class TestSecurityHeaders:
                 if expected is None
                 else "without it a first request goes over http, for all to read",
                 hint="is_https(scope, self.settings) says it; the value stands in the text",
+                at=self.at(load),
+            )
+
+    async def test_in_turns(self, load, connect):
+        """Two requests that run in turns have each their own headers"""
+        gate, waiting = asyncio.Event(), []
+
+        async def app(_scope, _receive, send):
+            waiting.append(1)
+            if len(waiting) == 2:
+                gate.set()
+            await gate.wait()
+            await answer_with(send, b"hello")
+
+        module, settings = load("core.security_headers"), load("core.config").Settings()
+        async with connect(module.SecurityHeadersMiddleware(app, settings), lifespan=False) as client:
+            asked = [asyncio.create_task(client.get(url)) for url in ("http://test/docs", "https://test/x")]
+            await until(gate.is_set, *asked)
+            gate.set()
+            await asyncio.wait(asked)
+        docs, api = (one.result() for one in asked)
+        for answer, expected in ((docs, (module.DOCS_POLICY, None)), (api, (module.API_POLICY, HSTS))):
+            names = ("content-security-policy", "strict-transport-security")
+            expect.equal(
+                tuple(answer.headers.get(name) for name in names),
+                expected,
+                did=f"two requests at the same time: {' and '.join(names)} of GET {answer.request.url}",
+                why="one visitor would get another one's headers",
+                hint="keep nothing of a request on `self`, which is one for all; use a variable of the function",
                 at=self.at(load),
             )
 
@@ -1760,7 +2002,9 @@ class TestBodyLimit:
             got=str(wire.read),
             expected="2: the second one is too much",
             why="counting 4 GB is nothing, keeping them is your memory",
-            hint="raise BodyTooLarge in `receive`, so that the app cannot go on",
+            hint="a `receive` of your own adds up the lengths, and raises BodyTooLarge"
+            if wire.read == 50
+            else "raise BodyTooLarge in `receive`, so that the app cannot go on",
             at=self.at(load),
         )
 
@@ -1823,6 +2067,33 @@ class TestBodyLimit:
                 ),
             )
 
+    async def test_raises(self, load):
+        """What is too much never reaches the app: its `receive` raises BodyTooLarge"""
+        for chunks in ([b"x" * 11], [b"x" * 6] * 2):
+            seen = []
+
+            async def noting(_scope, receive, _send, seen=seen):
+                for _ in range(2):
+                    try:
+                        message = await receive()
+                    except Exception as error:
+                        seen.append(type(error).__name__)
+                        raise
+                    seen.append(f"{message['type']} with {len(message.get('body', b''))} bytes")
+
+            await Wire(load, chunks, noting).run()
+            expect.equal(
+                seen,
+                [*["http.request with 6 bytes"] * (len(chunks) - 1), "BodyTooLarge"],
+                did=f"what the app gets from `receive`, for {len(chunks)} parts of {len(chunks[0])} bytes "
+                "and a limit of 10",
+                why="an app that gets a body that was cut, or none, stores half of it as if it were whole",
+                hint="a `receive` of your own adds up the lengths, and raises BodyTooLarge"
+                if seen[-1:] == [f"http.request with {len(chunks[-1])} bytes"]
+                else "raise BodyTooLarge in your `receive`, in place of a message",
+                at=self.at(load),
+            )
+
     async def test_the_apps_own_error(self, load):
         """An exception that has nothing to do with it goes on"""
 
@@ -1857,6 +2128,14 @@ class TestBodyLimit:
             did="a body that is too large, for an app that answers before it has read: the answers",
             why="the client would find a second answer inside the first",
             hint="note in your `send` that something was sent, and then refuse no more",
+            at=self.at(load),
+        )
+        expect.equal(
+            type(wire.error).__name__,
+            "BodyTooLarge",
+            did="the same: the exception that comes out",
+            why="without it the server ends half an answer as if it were whole",
+            hint="what the app raises goes on when its answer has begun: `if begun or not too_large: raise`",
             at=self.at(load),
         )
 
@@ -1927,6 +2206,32 @@ class TestBodyLimit:
                 why="the second visitor would be refused for the first",
                 hint="count in a variable of the function, not on self",
             )
+
+    async def test_in_turns(self, load):
+        """Two requests that run in turns are counted each for itself"""
+
+        async def app(_scope, receive, send):
+            more = True
+            while more:
+                more = (await receive()).get("more_body", False)
+                await asyncio.sleep(0)
+            await answer_with(send, b"read")
+
+        layer = load("core.body_limit").BodyLimitMiddleware(app, max_bytes=10)
+        for size, expected in ((4, 200), (6, 413)):
+            wires = [Wire(load, [b"x" * 4] * 2, app), Wire(load, [b"x" * size] * 2, app)]
+            for wire in wires:
+                wire.layer = layer
+            small, other = await asyncio.gather(*(wire.run() for wire in wires))
+            for wire, statuses, number in ((small, [200], 8), (other, [expected], 2 * size)):
+                self.gives(
+                    load,
+                    wire,
+                    statuses,
+                    did=f"{number} bytes in two parts, while another request is read, with a limit of 10",
+                    why="one visitor would be refused for another one, or be let in",
+                    hint="count in a variable of the function, not on `self`, which is one for all requests",
+                )
 
     async def test_handed_on(self, load):
         """The app below gets scope, receive and send, for each kind of scope"""
@@ -2021,6 +2326,7 @@ BAD = [
     ("HTTPS_ONLY", {"https_only": False}),
     ("RATE_LIMIT_ENABLED", {"rate_limit_enabled": False}),
     ("TRUSTED_PROXIES", {"trusted_proxies": "0.0.0.0/0"}),
+    ("TRUSTED_PROXIES", {"trusted_proxies": "::/0"}),
     ("TRUSTED_PROXIES", {"trusted_proxies": "10.0.0.1, ::/0, 0.0.0.0/0"}),
     ("CORS_ORIGINS", {"cors_origins": "http://shop.example"}),
     ("CORS_ORIGINS", {"cors_origins": "https://a.example, http://b.example, http://c.example"}),
@@ -2161,11 +2467,15 @@ class TestUnsafe:
             shown = [str(value) for value in values.values() if isinstance(value, str) and value in text]
             expect.that(
                 not shown and all(len(one.partition(":")[2].split()) >= 2 for one in found),
-                did=f"the reason of {name}",
+                did=f"the reason of {name}, for {self.shown(values)}",
                 got=expect.shown(found),
-                expected="the name, a colon, some words, and no value",
-                why="the reason is printed where others read it",
-                hint="a fixed text for each variable",
+                expected="the name, a colon, some words, and no value"
+                if shown
+                else "the name, a colon, and two words or more",
+                why="the reason is printed where others read it"
+                if shown
+                else "who starts the app would not know what can happen",
+                hint=f"a fixed text for each variable, in which {shown[0]} does not stand" if shown else "",
                 at=load("core.safety").unsafe_settings,
             )
 
@@ -2264,6 +2574,45 @@ class Door:
             return type(error).__name__
 
 
+MANY = 3000  # steps, of a wait of two seconds
+
+
+class Hurry(Exception):
+    """Somebody sleeps without end."""
+
+
+class SleepClock:
+    """A clock that sleeping moves: nobody waits, and the lengths are noted in `steps`."""
+
+    def __init__(self):
+        self.steps, self.passed = [], 0.0
+
+    def install(self, monkeypatch, module, loop):
+        """Let asyncio.sleep move the clocks that a module can look at."""
+        sleep = asyncio.sleep
+
+        async def moved(delay, result=None):
+            self.steps.append(delay)
+            self.passed += delay
+            if len(self.steps) >= MANY:
+                raise Hurry
+            return await sleep(0, result)
+
+        monkeypatch.setattr(asyncio, "sleep", moved)
+        names = ("monotonic", "perf_counter", "time")
+        clocks = {getattr(time, name): self.ahead(getattr(time, name)) for name in names}
+        for name, value in list(vars(module).items()):
+            if callable(value) and value in (*clocks, sleep):
+                monkeypatch.setattr(module, name, moved if value is sleep else clocks[value])
+        for name in names:
+            monkeypatch.setattr(time, name, clocks[getattr(time, name)])
+        monkeypatch.setattr(loop, "time", self.ahead(loop.time))
+
+    def ahead(self, clock):
+        """Return a clock that is ahead by what was slept."""
+        return lambda: clock() + self.passed
+
+
 @exercise("14.10", limit=25)
 class TestLeaving:
     def at(self, load):
@@ -2328,7 +2677,8 @@ class TestLeaving:
                 got=f"it ended after {took:.1f} s" if ended else "it did not end",
                 expected="it ends after 0.5 s and a little more",
                 why="too early, and requests are lost; never, and it is killed",
-                hint="self.drain_seconds are to be waited; then await super().shutdown(sockets)",
+                hint="self.drain_seconds are to be waited: should_exit is true by then, and only force_exit ends the "
+                "waiting; then await super().shutdown(sockets)",
                 at=self.at(load),
             )
             expect.equal(
@@ -2386,29 +2736,45 @@ class TestLeaving:
             )
 
     async def test_small_steps(self, load, monkeypatch):
-        """It looks at force_exit at least every tenth of a second"""
-        steps, sleep = [], asyncio.sleep
-
-        async def noted(delay, result=None):
-            steps.append(delay)
-            return await sleep(min(delay, 0.05), result)
+        """It waits the seconds it was told, in steps of a tenth of a second at most, and not without a pause"""
+        module, loop, clock = load("serve"), asyncio.get_running_loop(), SleepClock()
+        clock.install(monkeypatch, sys.modules[module.DrainingServer.__module__], loop)
 
         async def shutdown(_self, sockets=None):
             return None
 
-        monkeypatch.setattr(asyncio, "sleep", noted)
         monkeypatch.setattr(uvicorn.Server, "shutdown", shutdown)
-        server = load("serve").DrainingServer(uvicorn.Config(FastAPI(), log_config=None), 0.2, leave=lambda: None)
-        await server.shutdown()
-        expect.that(
-            max(steps, default=0) <= 0.1,
-            did="the longest asyncio.sleep while it drains",
-            got=f"{max(steps, default=0)} s",
-            expected="0.1 s at most",
-            why="you press Ctrl+C twice, and nothing happens",
-            hint="wait in small steps, and look at self.force_exit between them",
-            at=self.at(load),
-        )
+        for drain in (0.2, 2.0):
+            clock.steps.clear()
+            server = module.DrainingServer(uvicorn.Config(FastAPI(), log_config=None), drain, leave=lambda: None)
+            with suppress(Hurry):
+                await server.shutdown()
+            did, steps = f"the asyncio.sleep while it drains for {drain} s", clock.steps
+            reason = {"did": did, "at": self.at(load)}
+            expect.that(
+                len(steps) < MANY,
+                got=f"{len(steps)} of them, and no end",
+                expected="some, of a tenth of a second at most",
+                why="a loop without a pause takes the processor from the requests that are still under way",
+                hint="await asyncio.sleep(0.05), or 0.1; not 0",
+                **reason,
+            )
+            expect.that(
+                max(steps, default=0) <= 0.1,
+                got=f"{max(steps, default=0)} s at once",
+                expected="0.1 s at most",
+                why="you press Ctrl+C twice, and nothing happens",
+                hint="wait in small steps, and look at self.force_exit between them",
+                **reason,
+            )
+            expect.that(
+                sum(steps) < drain + 0.3,
+                got=f"{sum(steps):.1f} s together",
+                expected=f"{drain} s, and a little more",
+                why="who runs the app knows how often the load balancer asks, and sets it",
+                hint="self.drain_seconds, not a number of your own",
+                **reason,
+            )
 
     async def test_sockets(self, load):
         """Uvicorn gets the sockets that it was given"""
@@ -2420,17 +2786,22 @@ class TestLeaving:
         real = uvicorn.Server.shutdown
         uvicorn.Server.shutdown = shutdown
         try:
-            for sockets in (["socket"], None):
-                server = module.DrainingServer(uvicorn.Config(FastAPI(), log_config=None), 0, leave=lambda: None)
+            for sockets, forced in ((["socket"], False), (None, False), (["forced"], True)):
+                drain = 9 if forced else 0
+                server = module.DrainingServer(uvicorn.Config(FastAPI(), log_config=None), drain, leave=lambda: None)
+                server.force_exit = forced
                 await server.shutdown(sockets)
         finally:
             uvicorn.Server.shutdown = real
         expect.equal(
             given,
-            [["socket"], None],
-            did='what uvicorn\'s own shutdown was given, after shutdown(["socket"]) and shutdown(None)',
+            [["socket"], None, ["forced"]],
+            did='what uvicorn\'s own shutdown was given, after shutdown(["socket"]) and shutdown(None), and after '
+            'shutdown(["forced"]) when the exit is forced',
             why="who hands sockets to uvicorn wants them closed, and the door would stay open",
-            hint="hand `sockets` on",
+            hint="hand `sockets` on, in any case: a forced exit ends the waiting, not uvicorn's part"
+            if given[:2] == [["socket"], None]
+            else "hand `sockets` on",
             at=self.at(load),
         )
 
@@ -2438,10 +2809,14 @@ class TestLeaving:
 # --------------------------------------------------------------------------------------------------------------- 14.11
 
 
+HEREDOC = re.compile(r"^RUN <<-?['\"]?(\w+)['\"]?\s*\n(.*?)\n\1\s*$", re.DOTALL | re.MULTILINE)
+
+
 class Instructions:
     """A Dockerfile, read: stages, each a list of (instruction, rest)."""
 
     def __init__(self, text):
+        text = HEREDOC.sub(lambda one: f"RUN {' && '.join(one[2].strip().splitlines())}", text)
         joined = re.sub(
             r"\\\s*\n\s*", " ", "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
         )
@@ -2457,6 +2832,7 @@ class Instructions:
             if pair[0] not in ("ENV", "ARG"):
                 pair = (pair[0], filled_in(pair[1], named))
             elif given := re.findall(r"(\w+)[= ]\"?([^\s\"]+)", pair[1]):
+                pair = (pair[0], filled_in(pair[1], named))
                 named |= given
                 outside |= {} if self.stages else given
             if self.stages:
@@ -2529,6 +2905,19 @@ def form(rest):
     return found if isinstance(found, list) and all(isinstance(one, str) for one in found) else None
 
 
+class Healthy(BaseHTTPRequestHandler):
+    """Answers 200 for /health, and 404 for all else."""
+
+    def do_GET(self):
+        """Answer."""
+        self.send_response(200 if self.path == "/health" else 404)
+        self.end_headers()
+        self.wfile.write(b'{"status": "ok"}')
+
+    def log_message(self, *_arguments):
+        """Write nothing."""
+
+
 @exercise("14.11")
 class TestBox:
     def file(self, load):
@@ -2589,6 +2978,16 @@ class TestBox:
                 got=f"the version {tag or '(none)'}",
                 expected="a version with a number, such as python:3.13-slim",
                 why="the same file makes another box next month, with a Python that you did not test",
+                hint="in both stages",
+            )
+            minor = "sha256" in tag or re.search(r"\d\.\d", tag) or not re.search(r"(^|/)python[:@]", image)
+            self.rule(
+                load,
+                minor,
+                did=f"FROM {rest}",
+                got=f"the version {tag}",
+                expected="one with two numbers, such as python:3.13-slim",
+                why="python:3 is another Python next year, and /venv/lib has a folder for one of them",
                 hint="in both stages",
             )
 
@@ -2797,13 +3196,14 @@ class TestBox:
         )
 
     def test_health(self, load):
-        """A health check asks /health by Python"""
+        """A health check asks /health by Python: it succeeds while the app answers, and fails when nobody does"""
         checks = self.file(load).rests("HEALTHCHECK", -1)
         text = checks[-1] if checks else "none"
         self.rule(
             load,
             checks
-            and "8000/health" in text
+            and re.search(r"\b8000\b", text)
+            and "/health" in text
             and "python" in text
             and "CMD" in text
             and not re.search("curl|wget", text),
@@ -2813,21 +3213,6 @@ class TestBox:
             why="a process that hangs looks alive, and a tool that is not in the box makes a healthy one look ill",
             hint="HEALTHCHECK … CMD, and a list that starts python -c with urllib.request",
         )
-        code = form(text.partition("CMD")[2].strip())
-        if code and "-c" in code:
-            program = code[code.index("-c") + 1]
-            try:
-                compile(program, "HEALTHCHECK", "exec")
-            except SyntaxError as error:
-                self.rule(
-                    load,
-                    False,
-                    did="the program of the health check",
-                    got=f"SyntaxError: {error.msg}",
-                    expected="Python",
-                    why="the box would look ill for ever",
-                    hint="read it once more",
-                )
         self.rule(
             load,
             "/health/ready" not in text,
@@ -2837,6 +3222,65 @@ class TestBox:
             why="the box would be killed while the database is away",
             hint="alive, not ready",
         )
+        command = text.partition("CMD")[2].strip()
+        self.rule(
+            load,
+            form(command) is not None or not command.startswith("["),
+            did="the list of the health check",
+            got=command,
+            expected="a list as JSON has it, with double quotation marks around each part",
+            why="what is no list goes to a shell, which finds no such command: the box would look ill for ever",
+            hint='["python", "-c", "…"], and single quotation marks only inside of the program',
+        )
+        healthy, said = self.asked(command, answers=True)
+        self.rule(
+            load,
+            healthy,
+            did="the health check, while GET /health is 200",
+            got=f"it fails: {said}",
+            expected="it succeeds",
+            why="the box would look ill for ever",
+            hint="run its program once yourself: python -c '…'",
+        )
+        self.rule(
+            load,
+            not self.asked(command, answers=False)[0],
+            did="the health check, while nobody answers",
+            got="it succeeds",
+            expected="it fails",
+            why="a process that hangs looks alive",
+            hint="let the program end with the exception that it gets, and put no `|| true` behind it",
+        )
+
+    def asked(self, command, *, answers):
+        """Run a health check against a small server, or against none; say whether it succeeds, and its last line."""
+        server = HTTPServer(("127.0.0.1", 0), Healthy)
+        port = server.server_address[1]
+        if answers:
+            threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        else:
+            server.server_close()
+        parts = form(command) or ["/bin/sh", "-c", command]
+        if re.fullmatch(r"(\S*/)?python3?(\.\d+)?", parts[0]):
+            parts = [sys.executable, *parts[1:]]
+        folder = posixpath.dirname(sys.executable)
+        try:
+            done = subprocess.run(
+                [re.sub(r"\b8000\b", str(port), part).replace("/venv/bin", folder) for part in parts],
+                env=os.environ | {"PATH": f"{folder}{os.pathsep}{os.environ.get('PATH', '')}"},
+                capture_output=True,
+                text=True,
+                timeout=8,
+                check=False,
+            )
+            lines = done.stderr.strip().splitlines()
+            return done.returncode == 0, lines[-1] if lines else f"it ends with {done.returncode}"
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return False, f"{type(error).__name__}: {error}"
+        finally:
+            if answers:
+                server.shutdown()
+                server.server_close()
 
     def test_command(self, load):
         """CMD is a list, and starts app.serve for all addresses of the box"""
@@ -2851,17 +3295,23 @@ class TestBox:
             why="a shell would get the SIGTERM, and your app would be killed with all its requests",
             hint="square brackets, and double quotation marks",
         )
-        text = " ".join(found or [])
+        program, words = (found or [""])[0], [*(found or []), "", ""]
+        pairs = list(pairwise(words))
+        hint = "--host 0.0.0.0 behind app.serve"
+        if any(" " in word.strip() for word in found or []):
+            hint = "each word is a text of its own in the list; and no shell, which does not hand the SIGTERM on"
+        elif ("-m", "app.serve") not in pairs:
+            hint = "app.serve drains when it is told to stop; uvicorn alone does not"
         self.rule(
             load,
-            re.search(r"python3?(\.\d+)? -m app\.serve\b", text)
-            and re.search(r"--host[ =]0\.0\.0\.0", text)
-            and (found or [""])[0] not in ("sh", "bash", "/bin/sh"),
+            re.fullmatch(r"(\S*/)?python3?(\.\d+)?", program)
+            and ("-m", "app.serve") in pairs
+            and (("--host", "0.0.0.0") in pairs or "--host=0.0.0.0" in words),
             did="CMD",
-            got=text,
-            expected="python -m app.serve --host 0.0.0.0",
+            got=json.dumps(found),
+            expected='["python", "-m", "app.serve", "--host", "0.0.0.0"]',
             why="uvicorn alone would not drain; and an app on 127.0.0.1 of its box cannot be reached from outside",
-            hint="--host 0.0.0.0 behind app.serve",
+            hint=hint,
         )
         reset = self.file(load).rests("ENTRYPOINT", -1)
         self.rule(
@@ -2879,14 +3329,16 @@ class TestBox:
         file = self.file(load)
         command = (form(file.rests("CMD", -1)[-1]) if file.rests("CMD", -1) else None) or [""]
         path = " ".join(file.rests("ENV", -1))
+        copied = [operands(rest) for rest in file.rests("COPY", -1) if "--from" in rest]
+        venv = next((posixpath.normpath(words[-1]) for words in copied if source(words[0]) == "venv"), "/venv")
         self.rule(
             load,
-            command[0].startswith("/venv/") or re.search(r"PATH[= ]\"?/venv/bin", path),
-            did="which python the CMD starts",
+            command[0].startswith(f"{venv}/") or re.search(rf"PATH[= ]\"?{re.escape(venv)}/bin", path),
+            did=f"which python the CMD starts, with /venv copied to {venv}",
             got=command[0],
-            expected="/venv/bin/python, by PATH or by its name",
+            expected=f"{venv}/bin/python, by PATH or by its name",
             why="the Python of the base image has none of your packages",
-            hint="ENV PATH=/venv/bin:$PATH",
+            hint="COPY --from=build /venv /venv, and ENV PATH=/venv/bin:$PATH",
         )
 
 
@@ -2916,6 +3368,14 @@ def fail(error, password=MARK):
 
 def caught(error):
     """Call a function that raises an error; return it as an `except` sees it, with two lines behind it."""
+    try:
+        fail(error)
+    except Exception as raised:
+        return raised
+
+
+def caught_by_another(error):
+    """Call the same function from another place."""
     try:
         fail(error)
     except Exception as raised:
@@ -3052,21 +3512,19 @@ class TestErrorReports:
         """Two errors of one class and one place have one group, whatever message, request and time"""
         now = load("core.context").request_id_now
         groups = []
-        for number in range(3):
+        for number, method in enumerate(("GET", "POST", "GET")):
             token = now.set(f"request-{number}")
-            groups.append(
-                self.report(load, caught(KeyError(f"no pen {number}")), self.page() | {"path": f"/{number}"}).get(
-                    "group"
-                )
-            )
+            route = SimpleNamespace(path_format=f"/route-{number}")
+            scope = self.page() | {"path": f"/{number}", "method": method, "route": route}
+            groups.append(self.report(load, caught(KeyError(f"no pen {number}")), scope).get("group"))
             now.reset(token)
         expect.that(
             isinstance(groups[0], str) and bool(groups[0]) and len(set(groups)) == 1,
-            did="the groups of three errors of one class from one line, with other messages and request ids",
+            did="the groups of three errors of one class from one line, with other messages, routes and request ids",
             got=expect.shown(groups),
             expected="one text, three times",
             why="each request would be an error of its own: 10,000 calls at night",
-            hint="a digest of class and frames; message, id and path have no part in it",
+            hint="a digest of class and frames; message, id, method and route have no part in it",
             at=load("core.error_reports").report_of,
         )
 
@@ -3076,12 +3534,14 @@ class TestErrorReports:
             self.report(load, caught(KeyError("x"))).get("group"),
             self.report(load, caught(IndexError("x"))).get("group"),
             self.report(load, caught_elsewhere(KeyError("x"))).get("group"),
+            self.report(load, caught_by_another(KeyError("x"))).get("group"),
         ]
         self.equal(
             load,
             len(set(map(str, groups))),
-            3,
-            did="how many groups: a KeyError, an IndexError from the same line, and a KeyError from another function",
+            4,
+            did="how many groups: a KeyError, an IndexError from the same line, a KeyError from another function, "
+            "and one from the first line, which another function has called",
             why="a new error hides behind an old one, and nobody is called",
             hint="both have a part in the digest: the class, and all frames",
         )
@@ -3110,6 +3570,7 @@ class TestErrorReports:
     def reports(self, load, *, quiet=60.0, send=True):
         """Make ErrorReports with a list of what is sent, and a clock."""
         sent, clock = [], Clock()
+        clock.now = 0.0  # a clock may begin there
         return load("core.error_reports").ErrorReports(sent.append if send else None, quiet, clock), sent, clock
 
     def tell(self, load, reports, error, times=1):
@@ -3137,28 +3598,34 @@ class TestErrorReports:
         reports, sent, clock = self.reports(load)
         error = caught(KeyError("x"))
         self.tell(load, reports, error, 1000)
-        clock.now += 59.9
+        clock.now += 59.75
         self.tell(load, reports, error)
         self.equal(
             load,
             [one.get("count") for one in sent],
             [1],
-            did="the counts that are sent, for 1001 errors of one group within 59.9 s",
+            did="the counts that are sent, for 1001 errors of one group within 59.75 s",
             why="the tracker drowns, and so do those who are called",
             hint="less than quiet_seconds since the last one that was sent: count it, and return",
             name="tell",
         )
-        clock.now += 0.2
+        clock.now += 0.5
         self.tell(load, reports, error)
         clock.now += 60
         self.tell(load, reports, error, 3)
+        counts = [one.get("count") for one in sent]
+        hint = "the count begins anew with each one that is sent, and the quiet time too"
+        if counts == [1]:
+            hint = "ask self.clock() for the time, not another clock"
+        elif counts == [1, 1001]:
+            hint = "exactly quiet_seconds after the last one is late enough: <, not <="
         self.equal(
             load,
-            [one.get("count") for one in sent],
+            counts,
             [1, 1001, 1],
-            did="the counts that are sent: 1001 errors within 59.9 s, one after 60.1 s, and three at 60 s after that",
+            did="the counts that are sent: 1001 errors within 59.75 s, one after 60.25 s, and three at 60 s after that",
             why="one, or ten thousand? It decides who gets up at night",
-            hint="the count begins anew with each one that is sent, and the quiet time too",
+            hint=hint,
             name="tell",
         )
 
@@ -3318,9 +3785,19 @@ class Asked:
 @exercise("14.13")
 class TestFastEnough:
     def result(self, load, values, percent):
-        """Call the learner's percentile."""
-        module = load("deploy.load")
-        return module.percentile(values, percent)
+        """Call the learner's percentile, with values and a percent that are right."""
+        percentile = load("deploy.load").percentile
+        try:
+            return percentile(values, percent)
+        except ValueError as error:
+            raise expect.Wrong(
+                did=f"percentile({expect.shown(list(values))}, {percent})",
+                got=f"ValueError: {error}",
+                expected="one of the values",
+                why="whoever asks for the slowest one gets an error",
+                hint="a percent is right if it is above 0 and at most 100: 0 < percent <= 100",
+                at=percentile,
+            ) from None
 
     def test_rank(self, load):
         """Percentile is the smallest value that at least so many percent do not exceed"""
@@ -3339,8 +3816,7 @@ class TestFastEnough:
             ([1.0] * 9 + [9.0], 91, 9.0),
             ([2.0, 2.0, 3.0], 50, 2.0),
         ):
-            percentile = load("deploy.load").percentile
-            found = percentile(values, percent)
+            percentile, found = load("deploy.load").percentile, self.result(load, values, percent)
             named = expect.shown(list(values)) if len(values) < 20 else "100 values, 1.0 to 100.0"
             expect.equal(
                 found,
@@ -3455,6 +3931,19 @@ class TestFastEnough:
         asked = Asked()
         running = self.start(load, asked, 6, 3)
         await self.settled()
+        if not asked.gates:
+            running.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await running
+        expect.that(
+            bool(asked.gates),
+            did="send_load(ask, 6, 3): how many requests have begun",
+            got="none",
+            expected="3",
+            why="without a request there is no load",
+            hint="`ask()` makes a coroutine, which does nothing yet: `await ask()`",
+            at=load("deploy.load").send_load,
+        )
         begun = [asked.begun]
         for number in range(3):  # always the one that began last: the first two hang
             asked.gates[min(2 + number, len(asked.gates) - 1)].done() or asked.gates[
@@ -3501,6 +3990,50 @@ class TestFastEnough:
             did="answers 200, 500, 404, 503, 301, 499, 599, and two exceptions: how many times, how many failed",
             why="an app that fails at once has the best times of all",
             hint="count `failed` for status >= 500 and in `except Exception`; a time only otherwise",
+            at=load("deploy.load").send_load,
+        )
+
+    async def test_goes_on(self, load):
+        """A visitor whose request fails asks again"""
+        for error in (OSError("away"), TimeoutError()):
+            calls = []
+
+            async def ask(calls=calls, error=error):
+                calls.append(1)
+                await asyncio.sleep(0)
+                if len(calls) <= 2:
+                    raise error
+                return 200
+
+            with suppress(OSError):
+                await load("deploy.load").send_load(ask, 5, 1)
+            expect.equal(
+                len(calls),
+                5,
+                did=f"send_load(ask, 5, 1), where the first two requests raise {type(error).__name__}: how many calls",
+                why="just when your app fails, the load would stop",
+                hint="after an exception the visitor goes on with the next request: `continue`, not `return`",
+                at=load("deploy.load").send_load,
+            )
+
+    async def test_stopped(self, load):
+        """A load that is cancelled ends, and is no failure"""
+        asked = Asked()
+        running = self.start(load, asked, 6, 2)
+        await self.settled()
+        running.cancel()
+        await self.settled()
+        ended = running.done() and running.cancelled()
+        await self.finish(asked, running)
+        with suppress(asyncio.CancelledError):
+            await running
+        expect.that(
+            ended,
+            did="send_load(ask, 6, 2), cancelled while two requests are under way",
+            got="it goes on",
+            expected="it ends as cancelled",
+            why="you press Ctrl+C, and the load goes on",
+            hint="`except Exception` lets a cancellation pass; `except BaseException`, or a bare `except`, does not",
             at=load("deploy.load").send_load,
         )
 
@@ -3565,6 +4098,15 @@ class TestTurns:
         """It returns what the work returns, with named arguments too, and raises what it raises"""
         in_turns = self.at(load)
         found = await in_turns(divmod, 17, 5), await in_turns(sorted, [1, 3, 2], reverse=True)
+        expect.that(
+            not any(isinstance(one, asyncio.Future) or asyncio.iscoroutine(one) for one in found),
+            did="in_turns(divmod, 17, 5)",
+            got="a Future, of which the result is not known yet",
+            expected=expect.shown((3, 2)),
+            why="whoever asks wants the answer",
+            hint="put `await` before what gives the Future: it waits for the result",
+            at=in_turns,
+        )
         expect.equal(
             found,
             ((3, 2), [3, 2, 1]),
@@ -3611,9 +4153,10 @@ class TestTurns:
             at=self.at(load),
         )
 
-    async def test_at_most(self, load):
+    async def test_at_most(self, load, monkeypatch):
         """TURNS of them run at once: not more, not fewer, and all are done"""
-        module, heavy = load("core.turns"), Heavy()
+        monkeypatch.setattr("os.cpu_count", lambda: 4)  # as on a machine with four cores
+        module, heavy = load.fresh("core.turns"), Heavy()
         turns = module.TURNS
         asked = [asyncio.create_task(module.in_turns(heavy, number)) for number in range(turns + 4)]
         await self.until(lambda: len(heavy.begun) >= turns)
@@ -3679,6 +4222,29 @@ class TestTurns:
                 "run_in_executor takes work out of the queue when its future is cancelled; a turn that is "
                 "taken by hand is given back in a `finally`"
             ),
+            at=module.in_turns,
+        )
+
+    async def test_cancelled(self, load):
+        """Who hangs up while the work runs gives nobody the turn: the thread works on"""
+        module, heavy = load("core.turns"), Heavy()
+        turns = module.TURNS
+        running = [asyncio.create_task(module.in_turns(heavy, number)) for number in range(turns)]
+        await self.until(lambda: len(heavy.begun) >= turns)
+        waiting = asyncio.create_task(module.in_turns(heavy, 100))
+        await asyncio.sleep(0.02)
+        running[0].cancel()
+        await asyncio.sleep(0.1)
+        begun = 100 in heavy.begun
+        heavy.gate.set()
+        await asyncio.gather(*running, waiting, return_exceptions=True)
+        expect.equal(
+            (begun, heavy.most, None if waiting.cancelled() else waiting.result()),
+            (False, turns, 200),
+            did=f"TURNS = {turns}, and one hangs up whose work runs: whether the next one begins before a thread is "
+            "done, the most at once, and what the next one gets",
+            why="a thread cannot be stopped: one more would work beside it, and more with each who hangs up",
+            hint="the turn ends with the work, not with the waiting: a pool of TURNS threads knows that",
             at=module.in_turns,
         )
 

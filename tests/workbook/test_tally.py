@@ -58,6 +58,17 @@ def test_what_a_repair_broke() -> None:
     assert said(EIGHT, EIGHT[:1], ["create_and_read"])[-1] == "  fails too, by a fault, or by a repair: create_and_read"
 
 
+def test_what_failed_before_the_first_repair() -> None:
+    """Where it is known, a fault that is left is told from a repair."""
+    failed = {name: name for name in (*FOUND_BY[EIGHT[0]], "create_and_read", "delete_an_item")}
+    lines = told(EIGHT, failed, ALL - failed.keys(), {*FOUND_BY[EIGHT[0]], "create_and_read"}).splitlines()
+    assert lines == [
+        "1 of 8 faults are left",
+        "  fails too, by a fault that is left: create_and_read",
+        "  fails too, a repair broke it: delete_an_item",
+    ]
+
+
 def test_no_two_topics_look_alike() -> None:
     """Only one pair of faults of two topics shares a criterion, and one of the two is always seen."""
     topics = {name: topic for topic, names in TOPICS.items() for name in names}

@@ -13,10 +13,10 @@ PATTERNS = [
 ]
 BEFORE = rf"(?:{NAMES})\w{{0,20}}[\"']?\s*[=:]\s*"
 PATTERNS += [
-    (r"\b(bearer|basic)\s+[^\s,;\"'\[]+", rf"\1 {HIDDEN}"),
+    (r"\b(bearer|basic)\s+[^\s,;\"']+", rf"\1 {HIDDEN}"),
     (rf'({BEFORE}")(?:[^"\\]|\\.)*', rf"\1{HIDDEN}"),
     (rf"({BEFORE}')(?:[^'\\]|\\.)*", rf"\1{HIDDEN}"),
-    (rf"({BEFORE})(?!bearer |basic )[^\s&,;\"'\[]+", rf"\1{HIDDEN}"),
+    (rf"({BEFORE})(?!bearer |basic )[^\s&,;\"']+", rf"\1{HIDDEN}"),
 ]
 
 
