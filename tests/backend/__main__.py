@@ -1,7 +1,7 @@
 """The backend's tests on both databases, and the floors of their coverage: `python -m tests.backend [PYTEST_ARGS]`.
 
-The first run is on in-memory SQLite and measures which lines and branches of `app` the tests reach; the second is on a
-real PostgreSQL. Nothing is written into the working tree.
+The first run is on in-memory SQLite and measures which lines and branches of `app` the tests reach; the second has
+those that ask the database, on a real PostgreSQL. Nothing is written into the working tree.
 """
 
 from __future__ import annotations
