@@ -306,13 +306,11 @@ class Workbook(Magics):
         """Write a module of chapter 15's target: `%%repair items/service.py --merge`."""
         from workbook import target  # only that chapter's notebook needs it
 
-        path = ""
         try:
             header = parse_header(line)
-            path = header.path
-            target.current().repair(path, cell, merge=header.merge)
+            target.current().repair(header.path, cell, merge=header.merge)
         except WorkbookError as error:
-            raise Told(str(error).replace("%%app", "%%repair").replace(f"app/{path}", f"the target's {path}")) from None
+            raise Told(str(error).replace("%%app", "%%repair")) from None
         print(f"the target's {header.path}: written; `await target.verdict()` starts it anew and examines it")
 
     def follow(self) -> None:

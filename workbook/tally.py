@@ -36,7 +36,7 @@ def _reason(name: str, at_first: Collection[str] | None, *, faulty: bool) -> str
     """Say why a criterion fails that belongs to no fault alone; `faulty` if there are faults that could be why."""
     if not faulty or (at_first is not None and name not in at_first):
         return "a repair broke it"
-    return "by a fault, or by a repair" if at_first is None else "by a fault that is left"
+    return "by a fault, or by a repair" if at_first is None else "as before any repair"
 
 
 def _is_left(fault: str, faults: Iterable[str], failed: Collection[str], passed: Collection[str]) -> bool:

@@ -17,6 +17,7 @@ from pathlib import Path
 import httpx
 
 from workbook.course import read_course
+from workbook.errors import WorkbookError
 from workbook.exam import run
 from workbook.exam.cast import Exam
 from workbook.exam.client import PREFIX, Client
@@ -221,7 +222,10 @@ class Target(Served):
         target = self.folder / PACKAGE / path
         if not target.is_file() or not target.resolve().is_relative_to(self.folder.resolve()):
             raise Trouble(f"the target has no {path}", "name one of its modules, such as items/service.py")
-        text = placed(target.read_text("utf-8"), Header(path, merge), code)
+        try:
+            text = placed(target.read_text("utf-8"), Header(path, merge), code)
+        except WorkbookError as error:  # it speaks of the learner's own app
+            raise WorkbookError(str(error).replace(f"{PACKAGE}/{path}", f"the target's {path}")) from None
         (self.folder / REPAIRED).touch()
         target.write_text(text, encoding="utf-8", newline="\n")
 

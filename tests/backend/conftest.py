@@ -85,7 +85,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out of the second run what asks no database, or one of its own: once is enough."""
     if POSTGRES:
-        once = [item for item in items if "database_url" not in getattr(item, "fixturenames", ())]
+        mine = [item for item in items if item.path.is_relative_to(Path(__file__).parent)]
+        once = [item for item in mine if "database_url" not in getattr(item, "fixturenames", ())]
         items[:] = [item for item in items if item not in once]
         config.hook.pytest_deselected(items=once)
 

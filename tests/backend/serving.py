@@ -83,7 +83,7 @@ def _loop() -> asyncio.AbstractEventLoop:
 
 @contextmanager
 def running(app: Any) -> Iterator[str]:
-    """Serve an app in another thread, with an event loop of its own; give its address, and leave an empty database."""
+    """Serve an app in the thread of all servers; give its address, and leave an empty database."""
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, log_level="critical", timeout_graceful_shutdown=3))
     serving = asyncio.run_coroutine_threadsafe(server.serve(sockets=[listener]), _loop())

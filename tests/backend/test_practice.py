@@ -11,7 +11,7 @@ from app.core.mail_settings import MailSettings, get_mail_settings
 from app.db.backup import backup
 from pydantic import ValidationError
 
-KEY = "k8Jd72hLq09ZxC4vBn6MwE3rTy5UiOpA"
+from tests.backend.support import SECRET_KEY
 
 
 def test_the_mail_server_is_described_by_variables(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,18 +56,18 @@ def test_no_copy_of_nothing(tmp_path: Path) -> None:
 
 def test_a_partner_signs_in_and_refreshes() -> None:
     """An access token names the user, a refresh token gives a new pair, and neither does the other's work."""
-    pair = partner_tokens.sign_in(7, KEY)
-    assert partner_tokens.current_user_id(pair["access_token"], KEY) == 7
-    assert partner_tokens.current_user_id(pair["refresh_token"], KEY) is None
-    assert partner_tokens.refresh(pair["access_token"], KEY) is None
-    again = partner_tokens.refresh(pair["refresh_token"], KEY)
+    pair = partner_tokens.sign_in(7, SECRET_KEY)
+    assert partner_tokens.current_user_id(pair["access_token"], SECRET_KEY) == 7
+    assert partner_tokens.current_user_id(pair["refresh_token"], SECRET_KEY) is None
+    assert partner_tokens.refresh(pair["access_token"], SECRET_KEY) is None
+    again = partner_tokens.refresh(pair["refresh_token"], SECRET_KEY)
     assert again is not None
-    assert partner_tokens.current_user_id(again["access_token"], KEY) == 7
+    assert partner_tokens.current_user_id(again["access_token"], SECRET_KEY) == 7
     assert again["access_token"] != pair["access_token"]
 
 
 @pytest.mark.parametrize("token", ["", "a.b.c", "nothing"])
 def test_other_texts_are_no_partner_tokens(token: str) -> None:
     """What is no token opens nothing, and crashes nothing."""
-    assert partner_tokens.current_user_id(token, KEY) is None
-    assert partner_tokens.refresh(token, KEY) is None
+    assert partner_tokens.current_user_id(token, SECRET_KEY) is None
+    assert partner_tokens.refresh(token, SECRET_KEY) is None

@@ -59,12 +59,12 @@ def test_what_a_repair_broke() -> None:
 
 
 def test_what_failed_before_the_first_repair() -> None:
-    """Where it is known, a fault that is left is told from a repair."""
+    """Where it is known, what a repair broke is told from what failed before it."""
     failed = {name: name for name in (*FOUND_BY[EIGHT[0]], "create_and_read", "delete_an_item")}
     lines = told(EIGHT, failed, ALL - failed.keys(), {*FOUND_BY[EIGHT[0]], "create_and_read"}).splitlines()
     assert lines == [
         "1 of 8 faults are left",
-        "  fails too, by a fault that is left: create_and_read",
+        "  fails too, as before any repair: create_and_read",
         "  fails too, a repair broke it: delete_an_item",
     ]
 
