@@ -17,6 +17,7 @@ from workbook.imported import PACKAGE
 from workbook.replica import Instrument
 
 ROUNDS = 4  # of bcrypt: a practice target is asked hundreds of times
+KEEP_ALIVE = 3600  # seconds: between two cells a reader thinks, and the notebook's client keeps its connection
 
 
 def load(folder: str) -> Any:
@@ -36,7 +37,13 @@ def main() -> None:
 
     told, sys.stdout = sys.stdout, sys.stderr  # nobody reads more than the port: a full pipe would stop the app
     listener = socket.create_server(("127.0.0.1", int(os.environ.get("WORKBOOK_PORT", "0"))))
-    server = uvicorn.Server(uvicorn.Config(load(sys.argv[1]), log_level="error", timeout_graceful_shutdown=2))
+    config = uvicorn.Config(
+        load(sys.argv[1]),
+        log_level="error",
+        timeout_graceful_shutdown=2,
+        timeout_keep_alive=KEEP_ALIVE,
+    )
+    server = uvicorn.Server(config)
     print(listener.getsockname()[1], file=told, flush=True)
     threading.Thread(target=_end_with_input, args=(server,), daemon=True).start()
     server.run(sockets=[listener])

@@ -12,7 +12,6 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -22,7 +21,6 @@ from workbook.errors import WorkbookError
 from workbook.exam import run
 from workbook.exam.cast import Exam
 from workbook.exam.client import PREFIX, Client
-from workbook.exam.criteria import Criterion
 from workbook.faults import POOL
 from workbook.header import Header
 from workbook.imported import PACKAGE
@@ -38,7 +36,6 @@ AT_FIRST, REPAIRED = "at_first.txt", "repaired"  # notes in its folder
 PASSWORD = "Correct horse"  # the first admin's, on this machine only
 SECONDS = 60.0  # that a start may take on a busy machine
 CLOCKED = "equal_work"  # a criterion that compares times; a counter says it better
-RISKY = "the_last_admin"  # a target that is wrong loses its admin to it: all others are asked before
 KEPT = ("PATH", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR", "LANG", "VIRTUAL_ENV")
 
 
@@ -162,18 +159,9 @@ class Served:
             only: the criteria of some exercises, where there are any.
             signs: whether the exam knows the key, and can sign tokens that are wrong in another way.
         """
-        chosen = [one for one in run.CRITERIA if one.name != CLOCKED and (not only or one.exercise in only)]
-        # where tries are limited, a second exam would have to wait for its turn
-        last = [] if limits else [one for one in chosen if one.name == RISKY]
-        report = await self._ask([one for one in chosen if one not in last], limits=limits, signs=signs)
-        if not last:
-            return report
-        after = await self._ask(last, limits=limits, signs=signs)
-        return replace(report, results=(*report.results, *after.results))
-
-    async def _ask(self, chosen: Sequence[Criterion], *, limits: bool, signs: bool) -> run.Report:
         key = self._key if signs else ""
         exam = Exam(Client(self.url, SECONDS), "admin", PASSWORD, key, last_admin=True, limits=limits)
+        chosen = [one for one in run.CRITERIA if one.name != CLOCKED and (not only or one.exercise in only)]
         return await run.run(exam, chosen, seconds=10 * SECONDS)
 
 

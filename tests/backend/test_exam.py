@@ -1,6 +1,7 @@
 """The black-box exam: the finished backend passes it, and each of its broken variants fails by the right criterion."""
 
 import ast
+import asyncio
 import re
 from itertools import combinations
 from pathlib import Path
@@ -10,9 +11,11 @@ import pytest
 
 from tests.backend.conftest import APP_DIR, POSTGRES
 from tests.backend.exam_variants import VARIANTS, Variant
-from tests.backend.serving import examine, served
-from tests.backend.support import SECRET_KEY
+from tests.backend.serving import ADMIN, examine, served
+from tests.backend.support import PASSWORD, SECRET_KEY
 from workbook.exam import run, told
+from workbook.exam.cast import Exam
+from workbook.exam.client import Answer, Client
 from workbook.faults import POOL, TOPICS
 from workbook.sabotage import choose, copy, edited
 
@@ -64,6 +67,36 @@ def test_the_finished_backend_passes_again_and_again(database: str) -> None:
     for report in reports:
         assert report.passed, told.text(report)
         assert {one.criterion.exercise for one in report.of(run.UNASKED)} == {"13.6", "13.9"}, told.text(report)
+
+
+def test_what_others_do_meanwhile_is_no_fault(database: str) -> None:
+    """After a row is deleted another criterion makes one: some databases give it the id of the one that is gone."""
+
+    async def ask(url: str) -> None:
+        exam = Exam(Client(url, 60.0), ADMIN, PASSWORD, last_admin=True)
+        ada, plain = await exam.ada(), exam.client.ask
+
+        async def meanwhile(method: str, path: str, **more: Any) -> Answer:
+            answer = await plain(method, path, **more)
+            if method == "DELETE" and answer.status == 204:
+                await exam.item(ada)
+                await exam.newcomer()
+            return answer
+
+        exam.client.ask = meanwhile  # type: ignore[method-assign]
+        for criterion in run.CRITERIA:
+            if criterion.name in ("delete_an_item", "admins_delete_users", "admins_see_items"):
+                await criterion.ask(exam)
+        await exam.client.close()
+
+    with served(APP_DIR, {"database_url": database, "rate_limit_enabled": False}) as url:
+        asyncio.run(ask(url))
+
+
+def test_what_may_cost_the_admin_is_asked_last() -> None:
+    """A backend that is wrong has no admin afterwards, and then nothing else could be told about it."""
+    assert run.CRITERIA[-1].name == run.LAST[-1].name == "the_last_admin"
+    assert len({one.name for one in run.CRITERIA}) == len(run.CRITERIA)
 
 
 def test_no_variant_comes_twice() -> None:

@@ -14,6 +14,8 @@ from workbook.fuzzing import fuzz
 from workbook.target import Served
 from workbook.trouble import Trouble
 
+UVICORNS = 5  # seconds that it keeps a connection by default
+
 MAIN = """
 import os
 import sys
@@ -129,6 +131,22 @@ def test_what_it_prints_does_no_harm(tmp_path: Path, made: list[Served]) -> None
         return (await app.http.get(f"{app.url}/health")).status_code
 
     assert asyncio.run(use()) == 200
+
+
+async def test_a_connection_waits_for_its_reader(tmp_path: Path, made: list[Served]) -> None:
+    """Between two cells nobody asks for a while; the notebook's client then goes on with the connection it has."""
+    made.append(served := Served(package(tmp_path)))
+    await served.start()
+    host, _, port = served.url.removeprefix("http://").partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    for pause in (0, UVICORNS + 0.5):
+        await asyncio.sleep(pause)
+        writer.write(f"GET /health HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200"), f"closed after {pause} s"
+        assert await reader.readuntil(b'"') == b'"'
+        await reader.readuntil(b'"')
+    writer.close()
+    await served.close()
 
 
 def test_an_app_without_passlib_has_no_counter(tmp_path: Path, made: list[Served]) -> None:

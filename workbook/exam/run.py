@@ -16,11 +16,14 @@ from workbook.exam.finding import Failure, Unasked
 
 SECONDS = 180.0  # for the whole exam
 AT_ONCE = 2  # criteria: hashing a password takes the backend a quarter of a second and more, on a busy machine many
+TOGETHER = (basics, auth, users, items, permissions, operations)
+_ALL = [criterion for module in TOGETHER for criterion in module.topic.criteria]
+# a backend that is wrong loses its admin to these
+_RISKY = [one for one in _ALL if one.ask is permissions.the_last_admin]
 # what attacks comes last, one by one: too many tries would close the door for the others, times are compared,
 # and leaks are looked for in all answers
-TOGETHER = (basics, auth, users, items, permissions, operations)
-LAST = attack.topic.criteria
-CRITERIA = (*(criterion for module in TOGETHER for criterion in module.topic.criteria), *LAST)
+LAST = (*attack.topic.criteria, *_RISKY)
+CRITERIA = (*(one for one in _ALL if one not in _RISKY), *LAST)
 PASSED, FAILED, UNASKED = "passed", "failed", "not asked"
 Step = Callable[[int, int], None]
 
