@@ -38,10 +38,7 @@ def main() -> None:
     told, sys.stdout = sys.stdout, sys.stderr  # nobody reads more than the port: a full pipe would stop the app
     listener = socket.create_server(("127.0.0.1", int(os.environ.get("WORKBOOK_PORT", "0"))))
     config = uvicorn.Config(
-        load(sys.argv[1]),
-        log_level="error",
-        timeout_graceful_shutdown=2,
-        timeout_keep_alive=KEEP_ALIVE,
+        load(sys.argv[1]), log_level="error", timeout_graceful_shutdown=2, timeout_keep_alive=KEEP_ALIVE
     )
     server = uvicorn.Server(config)
     print(listener.getsockname()[1], file=told, flush=True)
