@@ -36,10 +36,11 @@ backend: $(STAMP) ## test solutions/app on SQLite, with its coverage, and on Pos
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo --no-cache
 
 types: $(STAMP)
 	$(BIN)/mypy
-	cd solutions && MYPYPATH=.:.. ../$(BIN)/mypy --config-file ../pyproject.toml app ../tests/backend
+	cd solutions && MYPYPATH=.:..:../tests/chapters ../$(BIN)/mypy --config-file ../pyproject.toml app ../tests/backend
 
 # `make test` runs every notebook and compares its outputs
 drift: $(STAMP)
@@ -78,7 +79,7 @@ clean: ## remove the environment and every cache; your work stays
 	rm -rf $(VENV) .venv-* .pytest_cache .mypy_cache .ruff_cache .coverage htmlcov
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The one installer, for make, conda and Windows: workbook/install.py. It needs no package.
+# The one installer, for make, conda and Windows: workbook/install/installer.py. It needs no package.
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null || { \
 		printf 'error: the workbook needs Python 3.11 to 3.14, but %s is %s\n\nhint: make PYTHON=python3.12, with the path of a Python you have\n' \

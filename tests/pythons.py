@@ -8,7 +8,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from workbook.install import PYTHONS as SUPPORTED
+from workbook.install.installer import PYTHONS as SUPPORTED
 
 _VERSION = "import sys; print('.'.join(map(str, sys.version_info[:3])), sys._base_executable or sys.executable)"
 

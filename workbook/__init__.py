@@ -12,6 +12,6 @@ __version__ = "0.1.0"
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
     """Register the magics in a notebook: what `%load_ext workbook` calls."""
-    from workbook.magics import load
+    from workbook.front.magics import load
 
     load(shell)

@@ -1,266 +1,29 @@
-"""The pytest plugin: binds tests to exercises, gives them the learner's code, and records a verdict for each."""
+"""What check files take besides `expect`: the face of the rooms that checks may use.
+
+`exercise` binds a test to an exercise. The fixtures `client`, `connect`, `load`, `suite`, `solved` and `postgres` come
+from the plugin (`workbook.checking.plugin`) without an import.
+"""
 
 from __future__ import annotations
 
-import os
-import warnings
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
-from functools import partial
-from pathlib import Path
-from typing import Any
+from workbook.base.wording import summary
+from workbook.checking.finder import Finder, forget
+from workbook.checking.marker import exercise
+from workbook.checking.suite import Variant
+from workbook.feedback.endings import why_none
+from workbook.servers import services
+from workbook.servers.postgres import temporary_database
+from workbook.servers.redis import free_port, serve
 
-import pytest
-
-from workbook import mishap, services
-from workbook import postgres as servers
-from workbook.attempt import Attempt, attempt, hole
-from workbook.course import Course, read_course
-from workbook.hole import Hole
-from workbook.imported import PACKAGE
-from workbook.job import LONGEST, NEEDED
-from workbook.judge import Judge, NotAttempted, as_lines
-from workbook.outcome import Outcome
-from workbook.package import Loader, Package
-from workbook.recorder import connect as connect_to
-from workbook.snapshot import Snapshot, solved_before
-from workbook.suite import Suite
-from workbook.trail import Trail
-from workbook.verdict import Criterion, Exchange, Fault
-
-KEPT_ENVIRONMENT = (*NEEDED, "COVERAGE_PROCESS_START")
-Sink = Callable[[Criterion], None]
-
-
-def exercise(id: str, *, limit: float | None = None) -> pytest.MarkDecorator:
-    """Bind a test, or a class of tests, to an exercise by its id.
-
-    Args:
-        limit: seconds for each test, where the usual ten are not enough; at most LONGEST.
-    """
-    return pytest.mark.exercise(id, limit=limit)
-
-
-class Checks:
-    """The plugin's state for one run."""
-
-    def __init__(self, config: pytest.Config, root: Path) -> None:
-        self.package = Package(Path(config.getoption("--app") or root / PACKAGE))
-        self.only = set(filter(None, config.getoption("--exercise").split(",")))
-        self.course: Course = read_course(root, root / ".workbook" / "cache")
-        self.exchanges: list[Exchange] = []
-        self.forgotten: list[str] = []
-        self.sink: Sink = lambda _criterion: None
-        self._attempts: dict[str, Attempt] = {}
-        self._holes: dict[str, Hole] = {}
-        self._suites: dict[int, Suite] = {}
-        self._solved: dict[int, Snapshot] = {}
-
-    def attempt(self, id: str) -> Attempt:
-        """Say how far the learner got with an exercise before it is checked."""
-        if id not in self._attempts:
-            self._attempts[id] = attempt(self.course, self.course.exercises[id], self.package.folder)
-        return self._attempts[id]
-
-    def hole(self, id: str) -> Hole:
-        """Say which definitions an exercise asks for."""
-        if id not in self._holes:
-            found = self.course.exercises[id]
-            self._holes[id] = Hole(found.path, hole(self.course, found))
-        return self._holes[id]
-
-    def trail(self, item: pytest.Item) -> Trail:
-        """Give what follows exceptions through the learner's code while a check runs."""
-        return Trail(self.package, id_of(item), self.hole(id_of(item)).file, item.path.parent)
-
-    def suite(self, chapter: int) -> Suite:
-        """Give what runs the learner's tests in a chapter's checks."""
-        if chapter not in self._suites:
-            self._suites[chapter] = Suite(self.package.folder, lambda: self.solved(chapter))
-        return self._suites[chapter]
-
-    def solved(self, chapter: int) -> Snapshot:
-        """Give the course's own package as it stands before a chapter."""
-        if chapter not in self._solved:
-            self._solved[chapter] = solved_before(self.course, chapter)
-        return self._solved[chapter]
-
-
-CHECKS = pytest.StashKey[Checks]()
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options that choose the package and the exercise."""
-    group = parser.getgroup("workbook")
-    group.addoption("--app", default="", help="the package to check (default: ./app)")
-    group.addoption("--exercise", default="", help="check only these exercises, such as 2.2,2.3")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker."""
-    config.addinivalue_line(
-        "markers", "exercise(id, limit=None): the exercise whose criterion a test is, and its seconds"
-    )
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep the tests of the chosen exercise; an unknown exercise in a marker is an error."""
-    ours = [item for item in items if id_of(item)]
-    if not ours:
-        return
-    state = state_of(config)
-    unknown = [item.nodeid for item in ours if id_of(item) not in state.course.exercises]
-    if unknown:
-        raise pytest.UsageError(f"{unknown[0]}: no chapter has exercise {id_of(ours[0])}")
-    for item in ours:
-        item.add_marker(pytest.mark.filterwarnings("ignore"))
-    if state.only:
-        items[:] = [item for item in ours if id_of(item) in state.only]
-
-
-def state_of(config: pytest.Config) -> Checks:
-    """Return the run's state, made at the first need so that other test runs pay nothing."""
-    if CHECKS not in config.stash:
-        root = Path(os.environ.get("WORKBOOK_ROOT") or config.rootpath)
-        config.stash[CHECKS] = Checks(config, root)
-    return config.stash[CHECKS]
-
-
-def id_of(item: pytest.Item) -> str:
-    """Return the exercise that a test belongs to, or an empty string."""
-    marker = item.get_closest_marker("exercise")
-    return str(marker.args[0]) if marker else ""
-
-
-def limit_of(item: pytest.Item) -> float | None:
-    """Return the seconds that a test asks for, or None."""
-    marker = item.get_closest_marker("exercise")
-    limit = marker.kwargs.get("limit") if marker else None
-    return min(limit, LONGEST) if limit else None
-
-
-def criterion_text(item: pytest.Item) -> str:
-    """Return the criterion that a test states: its docstring's first paragraph."""
-    text = (getattr(item, "obj", None).__doc__ or item.name).strip()
-    return " ".join(text.split("\n\n")[0].split()).rstrip(".")
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Stop before an unattempted exercise, unless it starts from planted code that is worth checking."""
-    id = id_of(item)
-    if id:
-        state = state_of(item.config)
-        state.exchanges, state.forgotten, state.package.used = [], [], False
-        given = state.attempt(id) is Attempt.STUB and not state.course.exercises[id].planted
-        if given or state.attempt(id) is Attempt.NOTHING:
-            raise NotAttempted(f"exercise {id} is not attempted yet")
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    """Collect warnings while a check runs: a coroutine that nobody awaited is only ever a warning."""
-    if not id_of(item):
-        yield
-        return
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("ignore")
-        warnings.filterwarnings("always", message=r"coroutine .* was never awaited")
-        try:
-            yield
-        finally:
-            state_of(item.config).forgotten += [_coroutine(warning, item.path.parent) for warning in caught]
-
-
-def _coroutine(warning: warnings.WarningMessage, checks: Path) -> str:
-    """Return the name of the coroutine that a warning is about; empty for one that a check defines."""
-    code = getattr(warning.source, "cr_code", None)
-    if code is not None and Path(code.co_filename).is_relative_to(checks):
-        return ""
-    return str(warning.message).split("'")[1]
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
-    """Record a criterion for each check, once it failed or its call is over."""
-    report: Any = yield
-    if id_of(item) and (call.excinfo is not None or call.when == "call"):
-        state = state_of(item.config)
-        error = call.excinfo.value if call.excinfo is not None else None
-        id, checks = id_of(item), item.path.parent
-        made_in = partial(mishap.made_in, state.course)
-        judge = Judge(state.package, state.exchanges, state.forgotten, id, state.hole(id), checks, made_in)
-        criterion = judge.judge(item.nodeid, criterion_text(item), call.duration, error)
-        state.sink(criterion)
-        if criterion.outcome is not Outcome.PASSED:
-            report.longrepr = as_lines(criterion)
-    return report
-
-
-@pytest.fixture(autouse=True)
-def _isolated(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Run each check in an empty folder and without the learner's environment."""
-    if not id_of(request.node):
-        yield
-        return
-    patch: pytest.MonkeyPatch = request.getfixturevalue("monkeypatch")
-    for name in list(os.environ):
-        if name not in KEPT_ENVIRONMENT and not name.startswith(("PYTEST", "WORKBOOK", "PYTHON")):
-            patch.delenv(name)
-    patch.chdir(request.getfixturevalue("tmp_path"))
-    yield
-
-
-@pytest.fixture
-def load(request: pytest.FixtureRequest) -> Loader:
-    """Give a function that imports a module of the learner's package."""
-    return Loader(state_of(request.config).package)
-
-
-@pytest.fixture
-def suite(request: pytest.FixtureRequest) -> Suite:
-    """Give what runs the learner's own tests on variants of the app."""
-    state = state_of(request.config)
-    return state.suite(state.course.exercises[id_of(request.node)].chapter)
-
-
-@pytest.fixture
-def solved(request: pytest.FixtureRequest) -> Snapshot:
-    """Give the course's own package as it stands before the chapter of the check (chapter 15)."""
-    state = state_of(request.config)
-    return state.solved(state.course.exercises[id_of(request.node)].chapter)
-
-
-@pytest.fixture
-def connect(request: pytest.FixtureRequest) -> Callable[..., Any]:
-    """Give a function that opens a recording client on any ASGI app, for use in `async with`."""
-    state = state_of(request.config)
-    trail = state.trail(request.node) if id_of(request.node) else Trail(state.package)
-
-    def explain(error: BaseException) -> Fault:
-        return trail.fault(error, unanswered=True)
-
-    def open_client(app: Any, *, raise_app_exceptions: bool = True, lifespan: bool = True) -> Any:
-        return connect_to(
-            app,
-            state.package.locate,
-            state.exchanges.append,
-            explain,
-            raise_app_exceptions=raise_app_exceptions,
-            lifespan=lifespan,
-        )
-
-    return open_client
-
-
-@pytest.fixture
-async def client(load: Loader, connect: Callable[..., Any]) -> AsyncIterator[Any]:
-    """Give a recording client on `app.main:app`, its lifespan running."""
-    async with connect(load("main").app) as connected:
-        yield connected
-
-
-@pytest.fixture
-async def postgres() -> AsyncIterator[str]:
-    """Give the URL of an empty PostgreSQL database of the check's own; its file says `NEEDS = ("postgres",)`."""
-    async with servers.temporary_database(services.address("postgres")) as url:
-        yield url
+__all__ = [
+    "Finder",
+    "Variant",
+    "exercise",
+    "forget",
+    "free_port",
+    "serve",
+    "services",
+    "summary",
+    "temporary_database",
+    "why_none",
+]

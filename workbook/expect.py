@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import ast
-import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from workbook.names import keys
-from workbook.verdict import Exchange, Fault
-from workbook.wording import kind_of, said, shortened, shown, shown_apart, summary, with_article
+from workbook.base.wording import kind_of, said, shortened, shown, shown_apart, summary, with_article
+from workbook.feedback.verdict import Exchange, Fault
 
 __all__ = ["shown", "with_article"]  # what checks use of the words, beside the expectations themselves
 M = TypeVar("M", bound=BaseModel)
@@ -339,31 +335,3 @@ def known(error: Exception, mistakes: Iterable[tuple[str, str]], **facts: Any) -
         if part in said(error):
             raise Wrong(got=f"it raised {summary(error)[:160]}", hint=hint, error=error, sure=True, **facts) from None
     raise error
-
-
-def place(thing: object) -> tuple[str, int] | None:
-    """Return file and line of a function, method, class or instance, or None where Python knows none.
-
-    Args:
-        thing: the object; or a pair of a module and the name of a variable in it, which has no line of its own.
-    """
-    if isinstance(thing, tuple) and len(thing) == 2:
-        return _assignment(*thing)
-    target = thing if inspect.isroutine(thing) or inspect.isclass(thing) else type(thing)
-    try:
-        target = inspect.unwrap(target)
-        path, line = inspect.getsourcefile(target), inspect.getsourcelines(target)[1]
-    except (TypeError, OSError, ValueError):
-        return None
-    return (path, line) if path else None
-
-
-def _assignment(module: object, name: object) -> tuple[str, int] | None:
-    """Return where a module binds a name at its top level, the last time."""
-    path = getattr(module, "__file__", None)
-    try:
-        body = ast.parse(Path(path or "").read_bytes()).body
-    except (OSError, SyntaxError, ValueError):
-        return None
-    lines = [one.lineno for one in body if ("", name) in keys(one)]
-    return (str(path), lines[-1]) if lines else None

@@ -20,8 +20,8 @@ from IPython.display import display
 from sqlalchemy import Column, Connection, Engine, Executable, MetaData, Table, UniqueConstraint, event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
-from workbook.panel import CAPTION, CELL, FRAME, Panel, grid
-from workbook.pause import blocked
+from workbook.front.panel import CAPTION, CELL, FRAME, Panel, grid
+from workbook.front.pause import blocked
 
 __all__ = ["Panel", "blocked", "error", "rows", "sql", "tables"]
 

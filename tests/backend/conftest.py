@@ -19,7 +19,7 @@ import httpx
 import pytest
 
 from tests.backend.support import PASSWORD, SECRET_KEY, Person, connect
-from workbook import postgres
+from workbook.servers import postgres
 
 APP_DIR = Path(os.environ.get("BACKEND_APP_DIR") or Path(__file__).parents[2] / "solutions").resolve()
 

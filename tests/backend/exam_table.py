@@ -17,7 +17,7 @@ from tests.backend.exam_variants import VARIANTS, Variant
 from tests.backend.serving import examine, served
 from tests.backend.support import SECRET_KEY
 from workbook.exam import run
-from workbook.sabotage import copy
+from workbook.practice.sabotage import copy
 
 AT_ONCE = 2
 

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from workbook.faults import EDITS, FOUND_BY
-from workbook.sabotage import Edit
+from workbook.practice.edits import EDITS
+from workbook.practice.faults import FOUND_BY
+from workbook.practice.sabotage import Edit
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from workbook.sabotage import Edit
+from workbook.practice.sabotage import Edit
 
 KEYSET: tuple[Edit, ...] = (
     (

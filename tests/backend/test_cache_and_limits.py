@@ -15,7 +15,7 @@ from sqlalchemy import event, update
 
 from tests.backend.conftest import APP_DIR, OpenApp
 from tests.backend.support import PASSWORD, Person, connect, new_user
-from workbook.redis import RedisServer, free_port, serve
+from workbook.servers.redis import RedisServer, free_port, serve
 
 SUMMARY = "users/me/summary"
 

@@ -19,7 +19,7 @@ from packaging.utils import canonicalize_name
 
 from tests.backend.conftest import APP_DIR
 from tests.backend.support import SECRET_KEY
-from workbook.redis import free_port
+from workbook.servers.redis import free_port
 
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).parents[2]

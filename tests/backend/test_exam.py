@@ -16,8 +16,8 @@ from tests.backend.support import PASSWORD, SECRET_KEY
 from workbook.exam import items, run, told, users
 from workbook.exam.cast import Exam
 from workbook.exam.client import Answer, Client
-from workbook.faults import POOL, TOPICS
-from workbook.sabotage import choose, copy, edited
+from workbook.practice.faults import POOL, TOPICS
+from workbook.practice.sabotage import choose, copy, edited
 
 ASKS = re.compile(r"crud\.py|service\.py|^db/")
 

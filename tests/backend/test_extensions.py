@@ -11,11 +11,11 @@ import pytest
 
 from tests.backend.conftest import APP_DIR
 from tests.backend.extension_variants import EXTENDED
+from workbook.base.trouble import Trouble
 from workbook.exam import run
-from workbook.extensions import EXTENSIONS, extended, told
-from workbook.sabotage import Edit, copy
-from workbook.target import Served
-from workbook.trouble import Trouble
+from workbook.practice.extensions import EXTENSIONS, extended, told
+from workbook.practice.sabotage import Edit, copy
+from workbook.practice.server import Served
 
 # As much of PyJWT as the app calls, for machines where nobody has installed it.
 STAND_IN = '''

@@ -12,13 +12,14 @@ from typing import Any
 
 import pytest
 
-from tests.chapters.test_15_attack_it import Workshop, opened
-from workbook.course import read_course
-from workbook.faults import EDITS, POOL, TOPICS
-from workbook.replica import replica
-from workbook.sabotage import edited
-from workbook.snapshot import solved_before, solved_until
-from workbook.target import CHAPTER
+from course_checks.workshops import Workshop, opened
+from workbook.course.index import read_course
+from workbook.course.snapshot import solved_before, solved_until
+from workbook.practice.edits import EDITS
+from workbook.practice.faults import POOL, TOPICS
+from workbook.practice.replica import replica
+from workbook.practice.sabotage import edited
+from workbook.practice.target import CHAPTER
 
 ROOT = Path(__file__).parents[2]
 MAKER: Any = Workshop

@@ -17,7 +17,7 @@ from sqlalchemy import inspect, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.backend.support import SECRET_KEY
-from workbook import postgres
+from workbook.servers import postgres
 
 APP_DIR = Path(migrate.__file__).parents[2]
 PROCESS = """

@@ -16,7 +16,7 @@ import pytest
 
 from tests.backend.conftest import APP_DIR, MakeUser, OpenApp
 from tests.backend.support import PASSWORD, SECRET_KEY, connect, new_user
-from workbook.redis import free_port, serve
+from workbook.servers.redis import free_port, serve
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 

@@ -17,8 +17,9 @@ import pytest
 from sqlalchemy import text
 
 from tests.backend.support import PASSWORD, connect
-from workbook import postgres
-from workbook.cluster import WHEEL, Server
+from workbook.servers import postgres
+from workbook.servers.cluster import Server
+from workbook.servers.programs import WHEEL
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec(WHEEL) is None, reason="restarting a PostgreSQL needs the one of the wheel"

@@ -13,16 +13,16 @@ import pytest
 
 from tests.backend.conftest import APP_DIR
 from tests.notebook import Notebook
-from workbook import target
-from workbook.course import read_course
-from workbook.errors import WorkbookError
+from workbook.base.errors import WorkbookError
+from workbook.base.trouble import Trouble
+from workbook.course.index import read_course
+from workbook.course.snapshot import Snapshot, solved_before
 from workbook.exam.run import CRITERIA
-from workbook.faults import FOUND_BY, POOL
-from workbook.sabotage import SEED, choose, copy
-from workbook.snapshot import Snapshot, solved_before
-from workbook.target import current, examined, sabotaged, served
-from workbook.trouble import Trouble
-from workbook.workspace import Workspace
+from workbook.learner.workspace import Workspace
+from workbook.practice import server, target
+from workbook.practice.faults import FOUND_BY, POOL
+from workbook.practice.sabotage import SEED, choose, copy
+from workbook.practice.target import current, examined, sabotaged, served
 
 ROOT = Path(__file__).parents[2]
 SEEDS = [str(number) for number in range(200)]
@@ -80,7 +80,7 @@ def test_one_target_for_all_cells(workspace: Path) -> None:
         assert (workspace / SEED).read_text("utf-8") == seed
         assert Snapshot.read(second.folder / "app").files == code
         assert (await second.http.post("/auth/register", json=body)).status_code == 201, "the database is empty"
-        form = {"username": "admin", "password": target.PASSWORD}
+        form = {"username": "admin", "password": server.PASSWORD}
         assert (await second.http.post("/auth/login", data=form)).status_code == 200
         assert second.url == url or await gone(url)
         last = second.url
@@ -222,7 +222,7 @@ def test_every_fault_has_its_criteria() -> None:
     assert set().union(*FOUND_BY.values()) <= {one.name for one in CRITERIA}
 
 
-START = "from workbook.target import sabotaged\ntarget = await sabotaged()\nprint(target.url)"
+START = "from workbook.tools import sabotaged\ntarget = await sabotaged()\nprint(target.url)"
 RIGHT = '''%%repair items/service.py --merge
 class ItemService:
     async def get(self, item_id: int) -> Item:

@@ -22,8 +22,8 @@ import pytest
 
 from tests.backend.conftest import APP_DIR
 from tests.backend.support import PASSWORD, SECRET_KEY
-from workbook import postgres
-from workbook.redis import free_port
+from workbook.servers import postgres
+from workbook.servers.redis import free_port
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 

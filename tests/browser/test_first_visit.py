@@ -6,9 +6,9 @@ from pathlib import Path
 from playwright.sync_api import expect
 
 from tests.browser.driver import ROOT, SECOND, Newcomer, git
-from workbook.answers import Answer, read_answers
-from workbook.chapter import read_chapter
-from workbook.release import solved_source
+from workbook.course.reading import read_chapter
+from workbook.course.release import solved_source
+from workbook.proof.answers import Answer, read_answers
 
 CHAPTER = read_chapter(ROOT / "solutions" / "00_start_here.md")
 LOAD = "%load_ext workbook"
@@ -164,7 +164,7 @@ def sees_progress(newcomer: Newcomer) -> None:
 
 def reads_a_hash_letter_by_letter(newcomer: Newcomer) -> None:
     """Dollar signs in a table stay what they are: JupyterLab would set what is between them as mathematics."""
-    table = 'from workbook.panel import grid\ngrid("users", ["hash"], [["$2b$12$letters"], ["$x^2$"]])'
+    table = 'from workbook.front.panel import grid\ngrid("users", ["hash"], [["$2b$12$letters"], ["$x^2$"]])'
     own = newcomer.insert_below(newcomer.find("%progress"), table)
     said = newcomer.run(own)
     newcomer.page.wait_for_timeout(SECOND)  # mathematics is set after the output is there
@@ -176,7 +176,7 @@ def reads_a_hash_letter_by_letter(newcomer: Newcomer) -> None:
 def takes_the_last_write_back(newcomer: Newcomer, course: Path) -> None:
     """`%undo` brings back the file as it was before the last cell wrote it."""
     before = (course / "app" / "main.py").read_text()
-    own = newcomer.insert_below(newcomer.find("from workbook.panel"), "%undo")
+    own = newcomer.insert_below(newcomer.find("from workbook.front.panel"), "%undo")
     assert "took back" in newcomer.run(own)
     undone = (course / "app" / "main.py").read_text()
     assert undone != before

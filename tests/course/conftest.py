@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from workbook.course import Course, read_course
-from workbook.worker import Worker
+from workbook.course.index import Course, read_course
+from workbook.running.worker import Worker
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,12 +12,13 @@ from pathlib import Path
 import pytest
 
 from tests.course.conftest import ROOT
-from workbook import build, grade, release
-from workbook.answers import read_answers
-from workbook.course import Course
-from workbook.excerpt import names
-from workbook.snapshot import Snapshot
-from workbook.worker import Worker
+from workbook.course import build, release
+from workbook.course.excerpt import names
+from workbook.course.index import Course
+from workbook.course.snapshot import Snapshot
+from workbook.grading import grade
+from workbook.proof.answers import read_answers
+from workbook.running.worker import Worker
 
 
 def test_the_solutions_get_full_marks(course: Course, worker: Worker) -> None:
@@ -43,9 +45,10 @@ def test_built_files_agree_with_their_sources() -> None:
 
 
 def test_every_chapter_has_checks_and_answers(course: Course) -> None:
-    """A chapter has one file of checks and one of answers, and nothing else lies beside them."""
+    """A chapter has its checks, in one file or in several, and one file of answers; nothing else lies beside them."""
     stems = {chapter.name for chapter in course.chapters}
-    assert {path.stem.removeprefix("test_") for path in (ROOT / "tests/chapters").glob("test_*.py")} == stems
+    numbers = {path.stem.split("_")[1] for path in (ROOT / "tests/chapters").glob("test_*.py")}
+    assert numbers == {stem.partition("_")[0] for stem in stems}
     assert {path.stem for path in (ROOT / "tests/answers").glob("*.md")} == stems
     for chapter in course.chapters:
         read_answers(ROOT / "tests/answers" / f"{chapter.name}.md", chapter)
@@ -67,6 +70,15 @@ def test_every_check_states_its_criterion(course: Course) -> None:
             assert len(said) == len(set(said)), (
                 f"{path.name}: {getattr(scope, 'name', 'the module')} repeats a criterion"
             )
+
+
+def test_the_checks_of_an_exercise_lie_in_one_file() -> None:
+    """Their order is the one in which a learner reads the criteria, and a file says from which exercise on it goes."""
+    places: dict[str, set[str]] = {}
+    for path in sorted((ROOT / "tests/chapters").glob("test_*.py")):
+        for id in re.findall(r'^@exercise\("([\d.]+)"', path.read_text(encoding="utf-8"), re.MULTILINE):
+            places.setdefault(id, set()).add(path.name)
+    assert {id: names for id, names in places.items() if len(names) > 1} == {}
 
 
 def test_every_stub_can_be_imported(course: Course, tmp_path: Path) -> None:
@@ -112,6 +124,6 @@ def test_an_exercise_defines_something(course: Course) -> None:
 def test_what_every_check_imports_starts_no_process() -> None:
     """A check imports tests/conftest.py too: whatever that starts, a learner would wait for at each `%check`."""
     spy = "import sys\nsys.addaudithook(lambda name, _: sys.exit(name) if name == 'subprocess.Popen' else None)\n"
-    command = [sys.executable, "-B", "-c", f"{spy}import tests.conftest, workbook.checks"]
+    command = [sys.executable, "-B", "-c", f"{spy}import tests.conftest, workbook.checking.plugin"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")

@@ -1,6 +1,7 @@
 """What the documents and settings say agrees with what is there."""
 
 import ast
+import importlib
 import importlib.metadata
 import re
 import subprocess
@@ -9,15 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer.main
 import yaml
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
-from workbook import release
-from workbook.course import read_course
-from workbook.install import PYTHONS
-from workbook.snapshot import Snapshot, writes
+from tests.course import face
+from workbook.cli import main as cli
+from workbook.course import release
+from workbook.course.index import read_course
+from workbook.course.snapshot import Snapshot, writes
+from workbook.install.installer import PYTHONS
 
 ROOT = Path(__file__).resolve().parents[2]
 FENCE = re.compile(r"^```[^\n]*\n(?P<body>.*?)^```", re.MULTILINE | re.DOTALL)
@@ -133,9 +137,6 @@ def test_every_target_of_the_readme_exists() -> None:
 def test_every_workbook_command_of_the_readme_exists() -> None:
     """Each `workbook` command that the README names is one that the command line knows."""
     named = commands(readme(), "workbook")
-    cli = pytest.importorskip("workbook.cli", reason="the command line is not written yet")
-    import typer.main
-
     assert named <= set(typer.main.get_command(cli.app).commands)  # type: ignore[attr-defined]
 
 
@@ -295,7 +296,7 @@ PLACES = [
     r"app/__init__\.py",
     r"notebooks/\d\d_\w+\.ipynb",
     r"solutions/(\d\d_\w+\.(md|ipynb)|ruff\.toml|sample_data\.py|app/.+\.py)",
-    r"(workbook|bench)/(\w+/)*\w+\.py",
+    r"(workbook|bench)/(\w+/)*\w+\.py|workbook/REFERENCE\.md",
     r"tests/(\w+\.py|proof\.txt|(workbook|course|browser|backend|chapters)/(\w+/)*\w+\.(py|cfg)|backend/coveragerc)",
     r"tests/answers/\d\d_\w+\.md",
 ]
@@ -319,3 +320,36 @@ def test_a_notebook_that_was_worked_in_is_no_file_of_git() -> None:
         check=False,
     )
     assert found.stdout.split() == names
+
+
+def test_the_face_is_listed() -> None:
+    """CONTRIBUTING's table of the face names each public name of each of its modules, and nothing else."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    table = text.partition("| module | for | names |")[2].partition("\n\n")[0]
+    rows = {row.split("|")[1].strip(" `"): re.findall(r"`(\w+)`", row.split("|")[3]) for row in table.splitlines()[2:]}
+    for name in ("checks", "sabotage", "show", "tools"):
+        module = importlib.import_module(f"workbook.{name}")
+        assert sorted(rows[f"workbook.{name}"]) == sorted(module.__all__), name
+        assert [one for one in module.__all__ if not hasattr(module, one)] == []
+
+
+def test_the_faces_reference_is_that_of_its_docstrings() -> None:
+    """workbook/REFERENCE.md is what `python -m tests.course.face` makes."""
+    assert face.PAGE.read_text(encoding="utf-8") == face.page()
+    assert all(
+        f"### `{name}" in face.page() for name in ("equal", "status", "exercise", "tables", "sabotaged", "replica")
+    )
+
+
+@pytest.mark.parametrize(
+    ("folder", "pattern", "allowed"),
+    [("tests/chapters", "**/*.py", {"expect", "checks", "sabotage"}), ("solutions", "*.md", {"show", "tools"})],
+)
+def test_chapters_and_checks_know_the_face_alone(folder: str, pattern: str, allowed: set[str]) -> None:
+    """No check file and no cell imports another module of the engine."""
+    for path in sorted((ROOT / folder).glob(pattern)):
+        found = re.findall(
+            r"^\s*(?:from|import) workbook(?:\.([\w.]+)| import (.+))", path.read_text(encoding="utf-8"), re.MULTILINE
+        )
+        names = {name.strip() for module, several in found for name in (several or module).split(",")}
+        assert names <= allowed, path.name

@@ -12,11 +12,11 @@ import nbformat
 import pytest
 
 from tests.course.conftest import ROOT
-from workbook import build, release
-from workbook.chapter import Chapter
-from workbook.course import Course, read_course
-from workbook.notebook import notebook
-from workbook.snapshot import solved_before
+from workbook.course import execution, release
+from workbook.course.chapter import Chapter
+from workbook.course.index import Course, read_course
+from workbook.course.notebook import notebook
+from workbook.course.snapshot import solved_before
 
 CHAPTERS = [chapter.name for chapter in read_course(ROOT).chapters]
 CELL_TIMEOUT = 120
@@ -37,7 +37,7 @@ def nbval(path: Path, *options: str) -> subprocess.CompletedProcess[str]:
 
 def copy(tmp_path: Path, course: Course, chapter: Chapter, folder: str) -> Path:
     """Copy the course to a folder whose package stands as it does before the chapter; return the notebooks' folder."""
-    root = build.copy_tree(ROOT, tmp_path / "course")
+    root = execution.copy_tree(ROOT, tmp_path / "course")
     target = root / folder
     target.mkdir(exist_ok=True)
     shutil.rmtree(root / "solutions" / "app")  # what later chapters build must not be there yet

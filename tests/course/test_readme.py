@@ -12,11 +12,11 @@ from pathlib import Path
 import httpx
 
 from tests.course.conftest import ROOT
-from workbook import report
-from workbook.course import Course
-from workbook.release import learner_source
-from workbook.snapshot import Snapshot
-from workbook.worker import Worker
+from workbook.course.index import Course
+from workbook.course.release import learner_source
+from workbook.course.snapshot import Snapshot
+from workbook.feedback import report
+from workbook.running.worker import Worker
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 

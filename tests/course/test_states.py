@@ -19,19 +19,22 @@ from hypothesis import strategies as st
 from hypothesis.configuration import set_hypothesis_home_dir
 
 from tests.course.conftest import ROOT
-from workbook import catchup, release, writing
-from workbook.answers import read_answers
-from workbook.assemble import parse_header
-from workbook.chapter import Cell
-from workbook.course import Course
-from workbook.desk import Draft
-from workbook.job import NEEDED
-from workbook.outline import parts
-from workbook.snapshot import Snapshot, writes
-from workbook.standing import standing
-from workbook.timeline import timeline
-from workbook.worker import Worker
-from workbook.workspace import Workspace
+from workbook.base.launch import NEEDED
+from workbook.catchup import plan as catchup
+from workbook.course import release
+from workbook.course.chapter import Cell
+from workbook.course.index import Course
+from workbook.course.snapshot import Snapshot, writes
+from workbook.course.timeline import timeline
+from workbook.learner import writing
+from workbook.learner.desk import Draft
+from workbook.learner.standing import standing
+from workbook.learner.workspace import Workspace
+from workbook.learner.written import Written
+from workbook.merge.assemble import parse_header
+from workbook.merge.outline import parts
+from workbook.proof.answers import read_answers
+from workbook.running.worker import Worker
 
 CACHE = tempfile.TemporaryDirectory(prefix="hypothesis-")  # removed at exit
 set_hypothesis_home_dir(CACHE.name)
@@ -47,7 +50,7 @@ class Learner:
     space: Workspace
     ran: list[tuple[int, str]] = field(default_factory=list)
 
-    def run(self, source: str) -> writing.Written:
+    def run(self, source: str) -> Written:
         """Run a cell, as the notebook does."""
         first, _, code = source.partition("\n")
         header = parse_header(first.removeprefix("%%app"))

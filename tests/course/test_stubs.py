@@ -6,9 +6,9 @@ import ast
 import re
 from collections.abc import Iterator
 
-from workbook.chapter import BEGIN, END, STUB
-from workbook.course import Course
-from workbook.release import solved_source, stub
+from workbook.course.chapter import BEGIN, END, STUB
+from workbook.course.index import Course
+from workbook.course.release import solved_source, stub
 
 # exercise: how many lines it may show, and why
 ALLOWED = {

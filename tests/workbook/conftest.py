@@ -9,11 +9,11 @@ from textwrap import dedent
 
 import pytest
 
-from workbook.course import Course, read_course
-from workbook.imported import PACKAGE, forget
-from workbook.snapshot import Snapshot
-from workbook.worker import Worker
-from workbook.workspace import Workspace
+from workbook.checking.finder import PACKAGE, forget
+from workbook.course.index import Course, read_course
+from workbook.course.snapshot import Snapshot
+from workbook.learner.workspace import Workspace
+from workbook.running.worker import Worker
 
 HINTS = "\n".join(
     f"<details><summary>Hint {number}: {name}</summary>\n\nThink.\n\n</details>\n"

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from workbook.assemble import (
+from workbook.merge.assemble import (
     CellError,
     Header,
     check_syntax,
@@ -258,7 +258,7 @@ class TestDefinitionsMerge:
         result = merged(existing, cell)
         places = [result.index(part) for part in order.split("|")]
         assert places == sorted(places), result
-        assert merged(existing.rstrip() + "\n\n\n" + cell, "OTHER = 1\n").index("OTHER") > places[-1]
+        assert merged(existing.rstrip() + "\n\n\n" + cell, "log()\n").index("log()") > places[-1]
         assert in_order(result) == result
 
     @pytest.mark.parametrize(
@@ -346,6 +346,163 @@ class TestDefinitionsMerge:
         existing = '#!/usr/bin/env python\n# Copyright\n"""Old."""\nX = 1\n'
         assert '"""New."""' in merged(existing, '"""New."""\nY = 1\n')
         assert merged(existing, "Y = 1\n").startswith('#!/usr/bin/env python\n# Copyright\n"""Old."""\n')
+
+
+MODULE = d(
+    """
+    import os
+
+    LIMIT = 1
+
+
+    def limited():
+        return LIMIT
+
+
+    class Kind:
+        A = 1
+
+
+    first = Kind.A
+    """
+)
+
+
+class TestNewConstants:
+    def test_they_go_below_the_constants_above_the_functions(self) -> None:
+        """New constants stand together, in the cell's order, with a blank line to what was there."""
+        result = merged(MODULE, "# seconds\nPAUSE = 2\nMORE = LIMIT + PAUSE\n\n\ndef paused(): ...\n")
+        assert "LIMIT = 1\n\n# seconds\nPAUSE = 2\nMORE = LIMIT + PAUSE\n\n\ndef limited" in result
+        assert result.endswith("first = Kind.A\n\n\ndef paused(): ...\n")
+
+    def test_without_a_constant_they_open_the_module(self) -> None:
+        """They go above the first definition, and above a comment that speaks of what follows."""
+        result = merged("import os\n\n\n# the classes\n\nclass A: ...\n\n\ndef f(): ...\n", "N = 1\n")
+        assert result.startswith("import os\n\nN = 1\n\n\n# the classes\n\n\nclass A")
+
+    @pytest.mark.parametrize(
+        ("cell", "order"),
+        [
+            ("Dep = Annotated[int, Depends(limited)]\n", "def limited|Dep = |class Kind"),
+            ("best: Kind = None\n", "class Kind|best: Kind|first = "),
+            ("again = first\n", "first = |again = "),
+            ("made = late()\n\n\ndef late():\n    return Kind.A\n", "class Kind|first = |def late|made = "),
+            ("x = late()\nN = 3\n\n\ndef late():\n    return N\n", "def late|N = |x = "),
+            ("table = {1: first}\n\n\ndef f(): ...\n", "first = |table = |def f"),
+        ],
+    )
+    def test_what_they_need_stays_above_them(self, cell: str, order: str) -> None:
+        """A name that is read when they are made, also by a function that they may call, stands above them."""
+        result = merged(MODULE, cell)
+        places = [result.index(part) for part in order.split("|")]
+        assert places == sorted(places), result
+
+    @pytest.mark.parametrize(
+        ("existing", "cell", "order"),
+        [
+            ("def f(): ...\n\n\nload_dotenv()\n", "KEY = os.environ['KEY']\n", "load_dotenv|KEY = "),
+            ("def f(): ...\n\n\nfrom late import z  # noqa: E402\n", "Z = z.all\n", "import z|Z = "),
+            ("def f(x: list): ...\n", "list = 3\n", "def f|list = "),
+            ("def f(): ...\n\n\nif f:\n    N = 1\n", "N = 2\n", "if f|N = 2"),
+            ("def f(): ...\n", "def N(): ...\nN = f(N)\n", "def f|def N|N = f"),
+            ("app = f()\n\n\ndef g(): ...\n", "app.state.n = 1\n", "def g|app.state.n"),
+            ("A = 1\n\n\ndef f(): ...\n\n\nB = f()\n", "B = f()\nC = 1\n", "A = 1|C = 1|def f|B = "),
+            ("A = 1\nB = 2\n\n\ndef f(): ...\n", "A = 1\nN = 1\nB = 2\n", "A = 1|N = 1|B = 2|def f"),
+            ("def f(): ...\n\n\nlog(1)\n", "N = 1\nlog(1)\nlog(N)\n", "N = 1|def f|log(1)|log(N)"),
+            ("def f(): ...\n", 'N = 1\nif __name__ == "__main__":\n    f(N)\n', "N = 1|def f|if __name__"),
+        ],
+    )
+    def test_they_mean_what_the_cell_means(self, existing: str, cell: str, order: str) -> None:
+        """They stay below a statement with an effect, a namesake, and what another meaning of their name is for."""
+        result = merged(existing, cell)
+        places = [result.index(part) for part in order.split("|")]
+        assert places == sorted(places), result
+
+    def test_what_is_there_is_not_moved(self) -> None:
+        """A module's own order stays, however it is, and so does a constant that is replaced."""
+        existing = "def f():\n    return LOW\n\n\nLOW = 1\n\n\ndef g(): ...\n"
+        assert merged(existing, "LOW = 2\n") == existing.replace("1", "2")
+        assert merged(existing, "HIGH = 2\n") == "HIGH = 2\n\n\n" + existing
+
+    def test_a_comment_that_stands_alone_goes_with_them(self) -> None:
+        """The heading of a group of constants stays above it."""
+        result = merged(MODULE, "# Times\n\nPAUSE = 2\n")
+        assert "LIMIT = 1\n\n# Times\n\nPAUSE = 2\n\n\ndef limited" in result
+        cell = "def g(): ...\n\n\n# Times\n\nPAUSE = 2\n"
+        opened = merged("def f(): ...\n", cell)
+        assert opened.startswith("# Times\n\nPAUSE = 2\n\n\ndef f")
+        assert merge(opened, "PAUSE = 2\n", cell) == "PAUSE = 2\n\n\ndef f(): ...\n"
+
+
+CLASS = d(
+    """
+    class Settings(Base):
+        config = 1
+
+        stage: str = "a"
+        # what it listens to
+        port: int = 1
+
+        # about checks
+
+        @validator("stage")
+        def check(cls, value: int): ...
+
+        @property
+        def area(self): ...
+    """
+)
+
+
+class TestNewMembers:
+    def test_fields_go_below_the_last_field_and_methods_to_the_end(self) -> None:
+        """Each goes to its like, in the cell's order, with the comment above it."""
+        cell = """
+            class Settings(Base):
+                # how long
+                wait: int = 2
+                @validator("wait")
+                def check_wait(cls, value): ...
+                # how often
+                tries: int = 3
+                def again(self): ...
+            """
+        result = merged(CLASS, cell)
+        fields = "    port: int = 1\n    # how long\n    wait: int = 2\n    # how often\n    tries: int = 3\n\n    # about checks"
+        assert fields in result
+        order = ["def check(", "def area", "def check_wait", "def again"]
+        assert [result.index(part) for part in order] == sorted(result.index(part) for part in order)
+
+    def test_without_a_field_they_go_above_the_first_method(self) -> None:
+        """The first field stands below the docstring."""
+        existing = 'class A:\n    """Doc."""\n\n    # checks\n\n    def f(self): ...\n'
+        assert merged(existing, "class A:\n    x: int\n").startswith(
+            'class A:\n    """Doc."""\n\n    x: int\n\n    # checks\n'
+        )
+
+    @pytest.mark.parametrize(
+        ("members", "order"),
+        [
+            ("both = property(check)", "def check(|both = |def area"),
+            ("stage: str = ''\n    wait: int = 2\n    port: int = 1", "stage|wait: int|port: int"),
+            ("int: int = 3", "def check(|int: int"),
+            ("area2 = area.fget", "def area|area2"),
+            ("def later(self, x=port): ...\n    wait = 1", "port: int|wait = 1|def check(|def later"),
+        ],
+    )
+    def test_a_field_means_what_the_cell_means(self, members: str, order: str) -> None:
+        """It stays below what it needs, and below a member that means another thing by its name."""
+        result = merged(CLASS, f"class Settings(Base):\n    {members}\n")
+        places = [result.index(part) for part in order.split("|")]
+        assert places == sorted(places), result
+
+    def test_the_order_of_the_fields_stays(self) -> None:
+        """A field below methods stays there, and a new one comes after it: it may need a default where that has one."""
+        existing = (
+            "@dataclass\nclass A:\n    a: int\n\n    def f(self): ...\n\n    b: int = 1\n\n    def g(self): ...\n"
+        )
+        result = merged(existing, "@dataclass\nclass A:\n    c: int = 2\n")
+        assert result == existing.replace("    b: int = 1\n", "    b: int = 1\n    c: int = 2\n")
 
 
 class TestImportsMerge:
@@ -442,6 +599,22 @@ class TestImportsMerge:
     def test_what_is_imported_at_the_top_is_not_imported_again(self) -> None:
         """A late import of the cell's that the module has at its top adds nothing."""
         assert merged("import os\n\nlog(1)\n", "log(1)\nimport os\n").count("import os") == 1
+
+    def test_what_is_nested_too_deeply_is_refused(self) -> None:
+        """A chain that Python can compile, and that nothing can walk through, is refused in words."""
+        chain = "if a == 0:\n    x = 0\n" + "".join(f"elif a == {i}:\n    x = {i}\n" for i in range(400))
+        with pytest.raises(CellError, match="nested too deeply"):
+            merged("y = 1\n", chain)
+        with pytest.raises(CellError, match="nested too deeply"):
+            merged(chain, "y = 1\n")
+        with pytest.raises(CellError, match="nested too deeply"):
+            in_order(chain)
+
+    def test_a_comment_above_a_classes_docstring_is_kept(self) -> None:
+        """It is the docstring's own: it stays with it, and goes with it."""
+        text = 'class A:\n    # why\n    """D."""\n\n    x = 1\n'
+        assert merged(text, "class A:\n    y = 2\n") == text + "    y = 2\n"
+        assert "# why" not in merged(text, 'class A:\n    """E."""\n')
 
     def test_comments_inside_are_kept(self) -> None:
         """Comments in the parentheses stay with their names."""
@@ -613,7 +786,7 @@ class TestPrevious:
         """A class that only the last run wrote goes; one with other members keeps these."""
         last = "class C:\n    x = 1\n"
         assert merged("class C:\n    x = 1\n", "Y = 1\n", last) == "Y = 1\n"
-        assert merged("class C:\n    x = 1\n    y = 2\n", "Y = 1\n", last) == ("class C:\n    y = 2\n\n\nY = 1\n")
+        assert merged("class C:\n    x = 1\n    y = 2\n", "Y = 1\n", last) == "Y = 1\n\n\nclass C:\n    y = 2\n"
 
     def test_a_last_run_that_cannot_be_read_counts_for_nothing(self) -> None:
         """A broken last run removes nothing."""
@@ -755,6 +928,42 @@ def modules(draw: st.DrawFn) -> str:
     return docstring + "\n".join([text for _, text in future] + rest) + draw(st.sampled_from(["", "\n# last"]))
 
 
+RUNNABLE = st.sampled_from(
+    [
+        "{name} = {number}", "{name} = ({number}, {old})", "def {name}(x={old}):\n    return x, shown({other})",
+        "def {name}():\n    return shown({other})\n\n\n{name}_made = {name}()", "class {name}:\n    x = {old}",
+        "log.append(({number}, shown({old})))", "# {number}\n\nall_of_{name} = [{old}, {other}]",
+    ]
+)  # fmt: skip
+
+
+@st.composite
+def runnables(draw: st.DrawFn) -> tuple[str, str]:
+    """Draw a module and a cell, whose statements use what stands above them."""
+    parts: list[str] = []
+    names = ["0"]
+    for number in range(draw(st.integers(2, 8))):
+        name, one = f"n{number}", draw(RUNNABLE)
+        old, other = (draw(st.sampled_from(names)) for _ in range(2))
+        parts.append(one.format(name=name, number=number, old=old, other=other))
+        names += [name] if one.startswith(("{name}", "def", "class")) else []
+    cut = draw(st.integers(1, len(parts) - 1))
+    return "\n\n\n".join(parts[:cut]) + "\n", "\n\n\n".join(parts[cut:]) + "\n"
+
+
+def meaning(text: str) -> dict[str, object]:
+    """Run a module; return what its names are, and what it did in which order."""
+
+    def shown(value: object) -> object:
+        if isinstance(value, tuple | list):
+            return [shown(one) for one in value]
+        return getattr(value, "__name__", value)
+
+    space: dict[str, object] = {"log": [], "shown": shown}
+    exec(compile(text, "module", "exec", dont_inherit=True), space)  # what merging wrote
+    return {name: shown(value) for name, value in space.items() if not name.startswith("__")}
+
+
 MANY = settings(
     max_examples=120,
     derandomize=True,  # a found fault becomes a case of its own; CI does not fail by chance
@@ -784,6 +993,15 @@ class TestProperties:
                 assert after[name] == before[name]
         for name in brought:
             assert name in after
+
+    @MANY
+    @given(runnables())
+    def test_what_is_new_means_what_it_means_at_the_end(self, texts: tuple[str, str]) -> None:
+        """Wherever a cell's constants go: the module runs, with the same values and in the same order of effects."""
+        existing, cell = texts
+        result = merge(existing, cell)
+        assert meaning(result) == meaning(f"{existing}\n\n{cell}")
+        assert merge(result, cell) == result
 
     @MANY
     @given(modules(), modules())

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.workbook.conftest import HEALTH, MAIN, PackageMaker
-from workbook import release
-from workbook.attempt import Attempt, attempt
-from workbook.course import Course
+from workbook.checking.attempt import Attempt, attempt
+from workbook.course import release
+from workbook.course.chapter import Chapter
+from workbook.course.index import Course
 
 
 def state(course: Course, package: PackageMaker, *cells: str) -> Attempt:
     """Return how far exercise 0.1 got in an app of these cells."""
     return attempt(course, course.exercises["0.1"], package(*cells))
+
+
+def with_values(chapter: Chapter, **values: Any) -> Chapter:
+    """Return a chapter with other values; a copy of it would keep what was read of the old ones."""
+    return Chapter.model_validate(dict(chapter) | values)
 
 
 def test_nothing_there_is_missing(course: Course, package: PackageMaker) -> None:
@@ -48,7 +56,7 @@ def test_what_a_later_stub_gives_is_no_attempt(course: Course, package: PackageM
     solved = HEALTH.replace("{body}", 'return {"status": "ok"}')
     chapter = course.chapters[0]
     later = chapter.cells[course.exercises["0.1"].cell].model_copy(update={"source": solved, "exercise": ""})
-    longer = course.model_copy(update={"chapters": (chapter.model_copy(update={"cells": (*chapter.cells, later)}),)})
+    longer = Course(chapters=(with_values(chapter, cells=(*chapter.cells, later)),))
     assert state(longer, package, MAIN, solved) is Attempt.NOTHING
     assert state(longer, package, MAIN, solved, "%%app other.py\nx = 1\n") is Attempt.MADE
     assert state(course, package, MAIN, solved) is Attempt.MADE
@@ -85,7 +93,7 @@ def test_what_an_exercise_begins_with_is_no_attempt(course: Course, package: Pac
         one.model_copy(update={"cell": one.cell + 1, "planted": one.planted or one.id == "0.1"})
         for one in chapter.exercises
     )
-    longer = Course(chapters=(chapter.model_copy(update={"cells": cells, "exercises": exercises}),))
+    longer = Course(chapters=(with_values(chapter, cells=cells, exercises=exercises),))
     stub, own = release.learner_source(later), "%%app other.py\nx = 1\n"
     assert "def" not in stub
     assert state(longer, package, MAIN, earlier.source, stub, own) is Attempt.STUB

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from workbook.bindings import Bindings
-from workbook.imported import Finder, forget
-from workbook.kernel import LazyClient, hiding, on_path
+from workbook.checking.finder import Finder, forget
+from workbook.front.bindings import Bindings
+from workbook.front.kernel import LazyClient, hiding, on_path
 
 OLD = "LIMIT = 1\n_hidden = 1\n\ndef limit():\n    return 1\n\nclass Limit:\n    value = 1\n"
 CELLS = """

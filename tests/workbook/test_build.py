@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.workbook.conftest import SOURCE
-from workbook import build, doctor, notebook
-from workbook.chapter import SourceError
+from workbook.course import build, execution, notebook
+from workbook.course.chapter import SourceError
+from workbook.install import doctor
 
 
 def test_a_notebook_that_was_worked_in_is_kept(root: Path) -> None:
@@ -72,7 +73,7 @@ def test_a_solution_that_does_not_run_stops_the_build(root: Path) -> None:
     """A solved notebook that raises is an error with the cell, not a notebook with a traceback."""
     path = root / "solutions/00_demo.md"
     path.write_text(SOURCE.replace('return {"status": "ok"}', 'return {"status": "no"}'), encoding="utf-8")
-    with pytest.raises(build.BuildError, match="00_demo does not run"):
+    with pytest.raises(execution.BuildError, match="00_demo does not run"):
         build.build(root)
     assert not (root / "solutions/00_demo.ipynb").exists()
 

@@ -9,16 +9,17 @@ from typing import Any
 import pytest
 
 from tests.workbook.conftest import HEALTH, MAIN
-from workbook import catchup, files, progress, versions, writing
-from workbook.assemble import parse_header
-from workbook.course import Course, UnknownExercise
-from workbook.errors import WorkbookError
-from workbook.header import Header
-from workbook.outcome import Outcome
-from workbook.settling import Settling
-from workbook.snapshot import Snapshot
-from workbook.worker import Worker
-from workbook.workspace import Workspace, WorkspaceError
+from workbook.base.errors import WorkbookError
+from workbook.catchup import plan as catchup
+from workbook.catchup.settling import Settling
+from workbook.course.index import Course, UnknownExercise
+from workbook.course.snapshot import Snapshot
+from workbook.feedback.outcome import Outcome
+from workbook.learner import files, progress, versions, writing
+from workbook.learner.workspace import Workspace, WorkspaceError
+from workbook.merge.assemble import parse_header
+from workbook.merge.header import Header
+from workbook.running.worker import Worker
 
 MINE = "%%app numbers.py\ndef add(a, b):\n    # my own way\n    return sum((a, b))\n"
 WRONG = "%%app numbers.py\nMINE = 1\n\n\ndef add(a, b):\n    return a * b\n"

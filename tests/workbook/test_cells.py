@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
-from workbook import writing
-from workbook.cells import app_cell
-from workbook.course import Course
-from workbook.desk import Draft
-from workbook.header import parse_header
-from workbook.workspace import Workspace
+from workbook.course.index import Course
+from workbook.learner import writing
+from workbook.learner.desk import Draft
+from workbook.learner.workspace import Workspace
+from workbook.merge.cells import app_cell
+from workbook.merge.header import parse_header
 
 CELLS = [
     "%%app main.py\nx = 1\n",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from tests.workbook.conftest import HINTS, SOURCE
-from workbook.chapter import SourceError, read_chapter
-from workbook.course import Course, UnknownExercise, read_course
+from workbook.course.chapter import SourceError
+from workbook.course.index import Course, UnknownExercise, read_course
+from workbook.course.reading import read_chapter
 
 
 def test_a_source_is_read(root: Path) -> None:
@@ -87,6 +89,21 @@ def test_the_index_is_kept_and_renewed(root: Path, tmp_path: Path) -> None:
     path = root / "solutions/00_demo.md"
     path.write_text(SOURCE.replace("A route", "Another title"), encoding="utf-8")
     assert read_course(root, cache).exercises["0.1"].title == "Another title"
+
+
+def test_states_are_kept_and_renewed(root: Path, tmp_path: Path) -> None:
+    """What the solutions leave in the package is kept with the index; a changed source, or a damaged file, renews it."""
+    cache = tmp_path / "cache"
+    expected = read_course(root).states()
+    assert read_course(root, cache).states() == expected
+    (stored,) = cache.glob("states-*.json")
+    assert json.loads(stored.read_text(encoding="utf-8")) == {str(number): found for number, found in expected.items()}
+    stored.write_text("{", encoding="utf-8")
+    assert read_course(root, cache).states() == expected
+    path = root / "solutions/00_demo.md"
+    path.write_text(SOURCE.replace("### END SOLUTION", "# new\n### END SOLUTION", 1), encoding="utf-8")
+    assert read_course(root, cache).states() != expected
+    assert len(list(cache.glob("states-*.json"))) == 1
 
 
 def test_two_sources_with_one_number_are_refused(root: Path) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from workbook import cli
-from workbook.errors import WorkbookError
+from workbook.base.errors import WorkbookError
+from workbook.cli import main as cli
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_a_report_that_cannot_be_written_is_told_before_the_work(
     assert "0.2 A sum: not attempted" in graded.output
     assert f"graded: {root / 'app'}" in graded.output
     assert (root / "no" / "such" / "x.xml").read_text(encoding="utf-8").count("<testsuite ") == 1
-    monkeypatch.setattr("workbook.grade.grade", lambda *arguments, **named: pytest.fail("graded in vain"))
+    monkeypatch.setattr("workbook.grading.grade.grade", lambda *arguments, **named: pytest.fail("graded in vain"))
     with pytest.raises(WorkbookError, match="cannot be written"):
         run("grade", ".", "--junit", str(root / "app" / "main.py" / "x.xml"))
 

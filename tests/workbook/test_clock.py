@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from workbook import clock
-from workbook.clock import PATIENCE, Stopwatch, longest
+from workbook.base import clock
+from workbook.base.clock import PATIENCE, Stopwatch, longest
 
 
 class Still(Stopwatch):

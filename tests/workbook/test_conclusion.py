@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from workbook import clock
-from workbook.conclusion import Conclusion, hints
-from workbook.job import Job
-from workbook.outcome import Outcome
-from workbook.verdict import CheckReport, Criterion, Location
+from workbook.feedback.outcome import Outcome
+from workbook.feedback.verdict import CheckReport, Criterion, Location
+from workbook.running.conclusion import Conclusion, hints
+from workbook.running.job import NO_TIME, OUT_OF_TIME, Job
 
 JOB = Job(app=Path("app"), root=Path())
 
@@ -97,13 +96,10 @@ def test_a_busy_machine_is_no_verdict_for_the_rest_either() -> None:
     assert report.hint == "run it again"
 
 
-@pytest.mark.parametrize(("busy", "outcome"), [(True, Outcome.LATE), (False, Outcome.RAISED)])
-def test_a_run_that_was_ended_is_a_verdict_on_a_quiet_machine(
-    monkeypatch: pytest.MonkeyPatch, busy: bool, outcome: Outcome
-) -> None:
+@pytest.mark.parametrize(("ended", "outcome"), [(NO_TIME, Outcome.LATE), (OUT_OF_TIME, Outcome.RAISED)])
+def test_a_run_that_was_ended_is_a_verdict_where_it_had_its_time(ended: str, outcome: Outcome) -> None:
     """Checks that had to be ended from outside loop, or the machine had too much to do."""
-    monkeypatch.setattr(clock, "is_busy", lambda: busy)
-    report = concluded({"started": "0"}, {"ended": "out of time"}, collected=2)
+    report = concluded({"started": "0"}, {"ended": ended}, collected=2)
     assert {one.outcome for one in report.criteria} == {outcome}
     assert report.criteria[0].got == "it did not end within 30 seconds"
 

@@ -14,13 +14,15 @@ from typing import Any
 import pytest
 
 from tests.workbook.conftest import HEALTH, MAIN, PackageMaker
-from workbook import grade, report, sandbox, wire
-from workbook.course import Course
-from workbook.job import digest
-from workbook.outcome import Outcome
-from workbook.output import Kept, Stream
-from workbook.snapshot import Snapshot
-from workbook.worker import Worker
+from workbook.course.index import Course
+from workbook.course.snapshot import Snapshot
+from workbook.feedback import export, panel, report
+from workbook.feedback.outcome import Outcome
+from workbook.grading import grade
+from workbook.running import sandbox, wire
+from workbook.running.job import digest
+from workbook.running.output import Kept, Stream
+from workbook.running.worker import Worker
 
 GOOD = 'return {"status": "ok"}'
 contained = pytest.mark.skipif(not sandbox.version(), reason="no Landlock on this system")
@@ -135,7 +137,7 @@ def test_the_environment_that_python_needs_is_passed_on(
     with Worker(root) as made:
         assert made.check(course, "0.1", app_with(package, top)).passed
     broken = [sys.executable, "-c", "raise SystemExit('libpython3.so: cannot open shared object file')"]
-    monkeypatch.setattr("workbook.worker.launcher", lambda module: broken)
+    monkeypatch.setattr("workbook.running.worker.launcher", lambda module: broken)
     with Worker(root) as made:
         found = made.check(course, "0.1", app_with(package, ""))
     assert found.outcome is Outcome.BROKE
@@ -186,7 +188,7 @@ def test_stray_surrogates_and_escapes_reach_no_reader(course: Course, worker: Wo
     wrong = worker.check(course, "0.1", app_with(package, "", r'raise ValueError("\ud83d \x1b[2J")'))
     assert wrong.outcome is Outcome.RAISED
     for one in (found, wrong):
-        said = [report.as_json([one]), report.as_junit([one]), report.text(one), report.as_html(one)]
+        said = [export.as_json([one]), export.as_junit([one]), report.text(one), panel.as_html(one)]
         assert json.loads(said[0])[0]["exercise"] == "0.1"
         for form in said:
             assert "\x1b" not in form
@@ -253,7 +255,7 @@ def test_odd_files_in_the_package_stop_no_check(course: Course, worker: Worker, 
 SEES_VARIANTS = """
 from workbook import expect
 from workbook.checks import exercise
-from workbook.suite import Variant
+from workbook.checking.suite import Variant
 
 
 @exercise("0.2", limit=25)
@@ -304,6 +306,6 @@ def test_a_report_says_what_it_rests_on(course: Course, worker: Worker, package:
     reports, found = grade.grade(course, [worker], app.parent, [course.exercises["0.1"]])
     note = "app/link.py is left out: it is a link to main.py, and links are not followed"
     checks = str(worker.root / "tests" / "chapters")
-    for said in (grade.text(reports, found), report.as_json(reports), report.as_junit(reports)):
+    for said in (grade.text(reports, found), export.as_json(reports), export.as_junit(reports)):
         for part in (str(app), note, checks, "SHA-256", sandbox.isolation()):
             assert part in said

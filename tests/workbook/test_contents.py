@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
 
-from workbook import build, lab
-from workbook.contents import CourseContents, keep_metadata
-from workbook.notebook import METADATA
+from workbook.course import build
+from workbook.course.notebook import METADATA
+from workbook.front.contents import CourseContents, keep_metadata
+from workbook.install import lab
 
 OTHER = {"display_name": "R", "language": "R", "name": "ir"}
 

@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from tests.demonstration import PATIENCE, demo
-from workbook import build
-from workbook.course import read_course
+from workbook.course import build
+from workbook.course.index import read_course
 
 FILL = """
 SETTINGS = {"GREETING": "hello"}

@@ -9,9 +9,9 @@ import traceback
 import pytest
 from sqlalchemy import Engine
 
-from workbook import diagnose, rules
-from workbook.clues import Scene, near
-from workbook.syntax import CellError, check_syntax
+from workbook.feedback import diagnose, rules
+from workbook.feedback.clues import Scene, near
+from workbook.merge.syntax import CellError, check_syntax
 
 MODEL = """
 from sqlalchemy import *

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.course.conftest import ROOT
-from workbook import doctor, lab
+from workbook.install import doctor, lab
 
 
 def test_this_environment_is_well() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from workbook.endings import falls_off, why_none
+from workbook.feedback.endings import falls_off, why_none
 
 FALLING = [
     "x.strip()",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-from workbook import engine
+from workbook.base import engine
 
 
 def test_what_is_imported_is_found_at_any_depth(tmp_path: Path) -> None:
@@ -51,6 +51,30 @@ def test_packages_of_the_engine_are_followed(tmp_path: Path) -> None:
         outside.write_text(f"{line}\n", encoding="utf-8")
         found = [path.relative_to(folder).with_suffix("").as_posix() for path in engine.behind([outside], folder)]
         assert found == ["__init__", "errors", "exam/__init__", "exam/client", "exam/items", "exam/run", "exam/told"]
+
+
+def test_what_checks_share_counts_where_it_is_imported(tmp_path: Path) -> None:
+    """A check file rests on the shared modules that it names, on those behind them, and on the engine's behind these."""
+    folder, shared = tmp_path / "workbook", engine.shared(tmp_path)
+    texts = {
+        folder / "__init__.py": "",
+        folder / "expect.py": "",
+        shared / "__init__.py": "",
+        shared / "people.py": "from course_checks.paths import API\n",
+        shared / "paths.py": "def f():\n    from workbook import expect\n",
+        shared / "words.py": "",
+        shared.parent / "test_01_a.py": "from course_checks.people import (\n    People,\n    sign_in,\n)\n",
+        shared.parent / "test_02_b.py": "from course_checks import words\n",
+    }
+    for path, text in texts.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+    def found(name: str) -> list[str]:
+        return [path.stem for path in engine.behind([shared.parent / name], folder, shared)]
+
+    assert found("test_01_a.py") == ["__init__", "paths", "people", "__init__", "expect"]
+    assert found("test_02_b.py") == ["__init__", "words", "__init__"]
 
 
 def test_every_import_of_the_engine_is_seen() -> None:

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from workbook.imported import forget
-from workbook.package import Package
-from workbook.snapshot import Snapshot
-from workbook.syntax import CellError, check_syntax
-from workbook.trail import Trail
+from workbook.checking.finder import forget
+from workbook.checking.package import Package
+from workbook.checking.trail import Trail
+from workbook.course.snapshot import Snapshot
+from workbook.merge.syntax import CellError, check_syntax
 
 CODE = """
 from __future__ import annotations

@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from workbook import cli
-from workbook.errors import WorkbookError
+from workbook.base.errors import WorkbookError
+from workbook.cli import main as cli
 from workbook.exam import run, told
 from workbook.exam.cast import Exam
 from workbook.exam.client import MAX_BODY, Client

@@ -25,7 +25,7 @@ from typing import Any
 import httpx
 import pytest
 
-from workbook import cli
+from workbook.cli import main as cli
 from workbook.exam import operations, run
 from workbook.exam.cast import Exam
 from workbook.exam.client import MAX_KEPT_BYTES, Answer, Client
@@ -339,9 +339,7 @@ def test_it_is_interrupted(tmp_path: Path) -> None:
         return b"" * free.wait(60)
 
     # the children of a job in the background ignore the signal, until they say otherwise
-    begin = (
-        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from workbook.cli import main; main()"
-    )
+    begin = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from workbook.cli.main import main; main()"
     command = [sys.executable, "-c", begin, "exam"]
     options = ["--json", "--junit", str(tmp_path / "exam.xml")]
     with serving(slow) as url:

@@ -11,6 +11,7 @@ import pytest
 from pydantic import BaseModel, Field, field_validator
 
 from workbook import expect
+from workbook.feedback import definition
 
 
 class Everything:
@@ -78,13 +79,13 @@ def test_a_variable_of_a_module_has_a_place() -> None:
     """A function, a class, and by a pair a module's variable have a line; a value or an unknown name has none."""
     this = sys.modules[__name__]
     lines = Path(__file__).read_text(encoding="utf-8").split("\n")
-    found = expect.place((this, "VARIABLE"))
+    found = definition.place((this, "VARIABLE"))
     assert found is not None
     assert lines[found[1] - 1].startswith("VARIABLE = ")
-    assert expect.place((this, "nothing")) is None
-    assert expect.place((3, "nothing")) is None
+    assert definition.place((this, "nothing")) is None
+    assert definition.place((3, "nothing")) is None
     for value in (None, 3, property(), "x"):
-        assert expect.place(value) is None
+        assert definition.place(value) is None
 
 
 VARIABLE = 3

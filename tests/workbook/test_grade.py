@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from tests.workbook.conftest import HEALTH, MAIN, PackageMaker
-from workbook import build, grade, submission
-from workbook.chapter import Exercise
-from workbook.course import Course
-from workbook.outcome import Outcome
-from workbook.snapshot import solved_until
-from workbook.verdict import CheckReport
-from workbook.worker import Worker
+from workbook.course import build
+from workbook.course.chapter import Exercise
+from workbook.course.index import Course
+from workbook.course.snapshot import solved_until
+from workbook.feedback.outcome import Outcome
+from workbook.feedback.verdict import CheckReport
+from workbook.grading import grade, submission
+from workbook.running.worker import Worker
 
 GOOD = HEALTH.replace("{body}", 'return {"status": "ok"}')
 

@@ -115,7 +115,7 @@ def install(
     """Install a lock into a folder, by the Python of another version, as `make` does."""
     code = (
         f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
-        "from pathlib import Path\nfrom workbook.install import Environment, InstallError, install\n"
+        "from pathlib import Path\nfrom workbook.install.installer import Environment, InstallError, install\n"
         "folder, lock, project = sys.argv[1:]\n"
         "try:\n    print(install(Environment(Path(folder)), Path(lock), Path(project) if project else None))\n"
         "except InstallError as error:\n    sys.exit(f'error: {error}')\n"
@@ -317,8 +317,8 @@ def checkout(folder: Path, lock: Path) -> Path:
     (folder / "course_main.py").write_text(
         "import sys, alpha, beta\ndef main(): print(sys.argv[1], alpha.version, beta.version)\n"
     )
-    (folder / "workbook").mkdir()
-    for name in ("__init__.py", "install.py"):
+    (folder / "workbook" / "install").mkdir(parents=True)
+    for name in ("__init__.py", "install/__init__.py", "install/__main__.py", "install/installer.py"):
         shutil.copy(ROOT / "workbook" / name, folder / "workbook" / name)
     shutil.copy(lock, folder / "requirements.lock")
     return folder

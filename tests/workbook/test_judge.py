@@ -20,16 +20,16 @@ from sqlalchemy.pool import StaticPool
 from starlette.datastructures import State
 
 from workbook import expect
-from workbook.clock import BUSY, MachineBusy
-from workbook.course import read_course
-from workbook.hole import Hole
-from workbook.imported import forget
-from workbook.judge import Judge
-from workbook.mishap import made_in
-from workbook.outcome import Outcome
-from workbook.package import Package
-from workbook.snapshot import Snapshot
-from workbook.verdict import Criterion, Exchange, Fault, Location
+from workbook.base.clock import BUSY, MachineBusy
+from workbook.checking.finder import forget
+from workbook.checking.hole import Hole
+from workbook.checking.judge import Judge
+from workbook.checking.mishap import made_in
+from workbook.checking.package import Package
+from workbook.course.index import read_course
+from workbook.course.snapshot import Snapshot
+from workbook.feedback.outcome import Outcome
+from workbook.feedback.verdict import Criterion, Exchange, Fault, Location
 
 FILES = {
     "service.py": """
@@ -151,7 +151,8 @@ def test_a_forgotten_await_has_its_line(verdict: Callable[..., Criterion]) -> No
     found = verdict(wrong(), "find")
     assert str(found.where) == "app/service.py:18  find()"
     assert found.hint == "`find` was called without `await`: put `await` before the call"
-    assert "is a plain `def` asked for here?" in verdict(wrong(), "use").hint
+    assert "`use` was called without `await`" in verdict(wrong(), "use").hint  # it is given
+    assert "is a plain `def` asked for here?" in verdict(wrong(), "use", names=("use",)).hint
 
 
 def test_an_exception_brings_its_own_hint_and_line(verdict: Callable[..., Criterion], service: ModuleType) -> None:
@@ -421,7 +422,7 @@ def test_a_piece_of_the_app_that_is_not_there_is_named(service: ModuleType) -> N
     package.used = True
     for told, hint in (
         ("exercise 3.8", "`app.state.sessions` is set in exercise 3.8: does the app still do it, each time it starts?"),
-        ("", "`app.state` holds no `sessions` at this moment"),
+        ("", "this `state` holds no `sessions` at this moment"),
     ):
         judge = Judge(package, hole=Hole("service.py", NAMES), made_in={"sessions": told}.__getitem__)
         with pytest.raises(AttributeError) as caught:

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from workbook import kernel
-from workbook.course import Course
-from workbook.kernel import Advice
-from workbook.workspace import Workspace
+from workbook.course.index import Course
+from workbook.front import kernel
+from workbook.front.kernel import Advice
+from workbook.learner.workspace import Workspace
 
 
 class Shell:

@@ -228,6 +228,25 @@ def test_a_bare_check_means_the_exercise_at_hand(opened: Notebook) -> None:
     assert "3 of 5 points" in opened("%progress")
 
 
+def test_a_known_verdict_is_not_computed_again(opened: Notebook, root: Path) -> None:
+    """The same code and the same checks give the same panel at once; a changed file, or `--anew`, is another run."""
+    cell = "%%app numbers.py --exercise 0.2\ndef add(a, b):\n    return a\n"
+    opened(cell)
+    first = opened("%check 0.2")
+    again = opened("%check 0.2")
+    assert again.startswith("nothing has changed since this check, so it was not run again: `%check 0.2 --anew`")
+    assert first.partition("0.2 A sum")[2] == again.partition("0.2 A sum")[2]
+    assert "nothing has changed" not in opened("%check 0.2 --anew")
+    opened(cell.replace("return a", "return a + b"))
+    assert opened("%check 0.2").startswith("0.2 A sum: passed")
+    assert "nothing has changed" in opened("%check")
+    (root / "app" / "settings.json").write_text("{}")
+    assert opened("%check 0.2").startswith("0.2 A sum: passed")
+    checks = root / "tests" / "chapters" / "test_00_demo.py"
+    checks.write_text(checks.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    assert opened("%check 0.2").startswith("0.2 A sum: passed")
+
+
 def test_what_was_imported_from_app_is_renewed(opened: Notebook, root: Path) -> None:
     """Modules, aliases and constants are new after a cell was written, also below `%%time`; a scratch file is named."""
     opened("%%app numbers.py\nLIMIT = 1\n")

@@ -17,14 +17,15 @@ import asyncpg
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
-from workbook import postgres, services
-from workbook.cluster import ROLE, SUPERUSER, NoPostgres, Server
-from workbook.postgres import with_database
+from workbook.servers import postgres, services
+from workbook.servers.cluster import ROLE, SUPERUSER, Server
+from workbook.servers.postgres import with_database
+from workbook.servers.programs import NoPostgres
 
 USER = """
 import sys
 from pathlib import Path
-from workbook.cluster import Server
+from workbook.servers.cluster import Server
 print(Server(Path(sys.argv[1])).start(), flush=True)
 sys.stdin.readline()
 """

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from workbook.course import Course
-from workbook.outcome import Outcome
-from workbook.record import FILE, figures, page, record
-from workbook.standing import Standing, State, standing
-from workbook.trouble import Trouble
-from workbook.workspace import Workspace
+from workbook.base.trouble import Trouble
+from workbook.course.index import Course
+from workbook.feedback.outcome import Outcome
+from workbook.learner.standing import Standing, State, standing
+from workbook.learner.workspace import Workspace
+from workbook.practice.record import FILE, figures, page, record
 
 ROUTES = """
 from fastapi import APIRouter

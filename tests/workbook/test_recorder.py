@@ -11,8 +11,8 @@ import pytest
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
-from workbook.recorder import connect
-from workbook.verdict import Exchange, Fault, Location
+from workbook.checking.recorder import connect
+from workbook.feedback.verdict import Exchange, Fault, Location
 
 LOG = logging.getLogger("learner")
 LOG.addHandler(logging.NullHandler())

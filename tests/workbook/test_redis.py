@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from workbook import redis
+from workbook.servers import redis
 
 ROOT = Path(__file__).resolve().parents[2]
 REQUIRED = bool(os.environ.get("WORKBOOK_REQUIRE_REDIS"))
@@ -101,7 +101,7 @@ def test_a_paused_server_can_be_killed(server: redis.RedisServer) -> None:
 def test_the_server_ends_with_its_process(server: redis.RedisServer, end: str) -> None:
     """A kernel that exits, or is killed, leaves no server behind."""
     code = (
-        "import os, sys\nfrom workbook import redis\n"
+        "import os, sys\nfrom workbook.servers import redis\n"
         "manager = redis.serve(); server = manager.__enter__(); os.kill(server._pid, 0)\n"
         f"print(server._pid, flush=True)\n{end}\n"
     )

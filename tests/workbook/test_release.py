@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from workbook import release
-from workbook.course import Course
-from workbook.notebook import notebook
+from workbook.course import release
+from workbook.course.index import Course
+from workbook.course.notebook import notebook
 
 FUNCTION = "def f(\n    a: int,\n) -> int:\n    if a:\n        ### BEGIN SOLUTION\n        return a\n        ### END SOLUTION\n"
 CLASS = "class A:\n    x: int\n    ### BEGIN SOLUTION\n    y: int = 1\n    ### END SOLUTION\n"

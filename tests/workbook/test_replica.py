@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from workbook.replica import Instrument, replica
+from workbook.practice.replica import Instrument, Original, changed, replica
 
 FILES = {
     "main.py": (
@@ -39,6 +40,25 @@ def test_two_versions_stand_side_by_side(tmp_path: Path, monkeypatch: pytest.Mon
     one.doors.locked = 3
     assert (one.late(), two.late()) == (3, 2)
     assert {name for name in sys.modules if name.split(".")[0] == "app"} == before
+
+
+def test_what_is_the_same_is_shared(tmp_path: Path) -> None:
+    """With an original, what differs is new, and so is what imports it, also within functions; the rest is shared."""
+    files = {
+        "main.py": "from app import shelf\nfrom app.core import doors\nimport app.core.walls as walls\n",
+        "shelf.py": "def late():\n    from app.core import doors\n\n    return doors.locked\n",
+        "core/doors.py": "locked = 1\n",
+        "core/walls.py": "high = 3\n",
+        "core/cellar.py": "from app.core.walls import high\n",
+    }
+    one = replica(files, "replica_first", tmp_path / "one")
+    other = files | {"core/doors.py": "locked = 2\n"}
+    two = replica(other, "replica_second", tmp_path / "two", Original(files, "replica_first"))
+    assert changed(other, files) == {"main.py", "shelf.py", "core/doors.py"}
+    assert changed(files, files) == set()
+    assert two.walls is one.walls
+    assert (one.shelf.late(), two.shelf.late(), two.doors.locked) == (1, 2, 2)
+    assert importlib.import_module("replica_second.core.cellar").high == 3  # the original has not needed it yet
 
 
 class Context:

@@ -7,9 +7,10 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from workbook import report
-from workbook.outcome import Outcome
-from workbook.verdict import CheckReport, Criterion, Exchange, Location
+from workbook.feedback import export, panel, report
+from workbook.feedback.outcome import Outcome
+from workbook.feedback.replay import replay
+from workbook.feedback.verdict import CheckReport, Criterion, Exchange, Location
 
 EXCHANGE = Exchange(
     method="POST",
@@ -34,13 +35,13 @@ def test_the_verdict_comes_first_in_every_form(outcome: Outcome) -> None:
     one = made(outcome)
     assert report.text(one).startswith("2.2 A <title>: ")
     assert str(outcome) in report.text(one).split("\n")[0]
-    assert f"2.2 A &lt;title&gt;: {outcome}" in report.as_html(one)
+    assert f"2.2 A &lt;title&gt;: {outcome}" in panel.as_html(one)
 
 
 def test_html_escapes_what_the_learner_wrote() -> None:
     """Nothing of the learner's becomes markup, and no script, style sheet or variable is needed."""
     one = made(Outcome.WRONG, got="<script>alert(1)</script>", exchange=EXCHANGE)
-    page = report.as_html(one)
+    page = panel.as_html(one)
     assert "<script" not in page
     assert "var(" not in page
     assert "<style" not in page
@@ -65,7 +66,7 @@ def test_html_escapes_what_the_learner_wrote() -> None:
 def test_a_request_can_be_replayed(kind: str, body: str, sent: str) -> None:
     """The request is shown as the chapters write it, or byte by byte where data would come out differently."""
     headers = {"content-type": kind, "x-request-id": "7"}
-    code = report.replay(EXCHANGE.model_copy(update={"headers": headers, "body": body}))
+    code = replay(EXCHANGE.model_copy(update={"headers": headers, "body": body}))
     compile(code, "replay", "exec", flags=0x2000)  # PyCF_ALLOW_TOP_LEVEL_AWAIT
     assert code.startswith(f"await client.post('/api/v1/items?x=1', {sent}, headers={{'x-request-id': '7'")
     assert (kind in code) is sent.startswith("content=")
@@ -74,7 +75,7 @@ def test_a_request_can_be_replayed(kind: str, body: str, sent: str) -> None:
 def test_a_method_that_httpx_gives_no_name_is_replayed() -> None:
     """Any method can be sent, and a body with any method."""
     for method, body in (("BREW", ""), ("GET", "x")):
-        code = report.replay(EXCHANGE.model_copy(update={"method": method, "body": body, "headers": {}}))
+        code = replay(EXCHANGE.model_copy(update={"method": method, "body": body, "headers": {}}))
         assert code.startswith(f"await client.request('{method}', '/api/v1/items?x=1'")
 
 
@@ -92,7 +93,7 @@ def test_what_fails_alike_is_told_once() -> None:
     one = made(Outcome.RAISED, got="NameError: name 'x' is not defined")
     first = one.criteria[1]
     one.criteria += [first.model_copy(update={"text": "Third"}), first.model_copy(update={"got": "other"})]
-    for told in (report.text(one), report.as_html(one)):
+    for told in (report.text(one), panel.as_html(one)):
         assert told.count("NameError") == 1
         assert told.count("(as above)") == 1
         assert "Third" in told
@@ -157,7 +158,7 @@ def test_the_authorization_that_was_sent_is_shown_and_shortened() -> None:
     token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIzIn0.c2ln"
     signed_in = EXCHANGE.model_copy(update={"headers": {"authorization": f"Bearer {token}"}})
     assert "sent: Authorization: Bearer eyJ… (sub 3)" in report.text(made(Outcome.WRONG, exchange=signed_in))
-    assert report.replay(EXCHANGE.model_copy(update={"body": f'{{"refresh_token":"{token}"}}'})) == ""
+    assert replay(EXCHANGE.model_copy(update={"body": f'{{"refresh_token":"{token}"}}'})) == ""
 
 
 def test_the_way_of_an_exception_is_shown() -> None:
@@ -181,7 +182,7 @@ def test_a_second_mistake_has_its_hint() -> None:
     one = made(Outcome.WRONG)
     one.second = "Do that, too"
     assert report.text(one).endswith("hint: Do it\nhint: Do that, too")
-    assert report.as_html(one).count("<b>hint:</b>") == 2
+    assert panel.as_html(one).count("<b>hint:</b>") == 2
 
 
 def test_the_hint_is_shown_once_and_not_after_a_pass() -> None:
@@ -193,7 +194,7 @@ def test_the_hint_is_shown_once_and_not_after_a_pass() -> None:
 def test_junit_holds_any_text() -> None:
     """Control characters and lone surrogates do not break the XML; counts are right."""
     one = made(Outcome.WRONG, got="\x00\ud800", where=Location(path="app/x.py", line=3, source="x"))
-    tree = ET.fromstring(report.as_junit([one, made(Outcome.BROKE), made(Outcome.NOT_ATTEMPTED)]).encode())
+    tree = ET.fromstring(export.as_junit([one, made(Outcome.BROKE), made(Outcome.NOT_ATTEMPTED)]).encode())
     suites = tree.findall("testsuite")
     assert [suite.get("failures") for suite in suites] == ["1", "0", "0"]
     assert [suite.get("errors") for suite in suites] == ["0", "1", "0"]
@@ -206,5 +207,5 @@ def test_junit_holds_any_text() -> None:
 def test_json_is_the_whole_report() -> None:
     """The JSON form can be read back into the same report."""
     one = made(Outcome.RAISED, exchange=EXCHANGE, trace=["app/x.py:1"])
-    (read,) = json.loads(report.as_json([one]))
+    (read,) = json.loads(export.as_json([one]))
     assert CheckReport.model_validate(read) == one

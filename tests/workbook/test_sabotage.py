@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from workbook import sabotage
-from workbook.errors import WorkbookError
-from workbook.sabotage import Fault, choose, copy, edited, seed
+from workbook.base.errors import WorkbookError
+from workbook.practice import sabotage
+from workbook.practice.sabotage import Fault, choose, copy, edited, seed
 
 POOL = {topic: [Fault(f"{topic} {number}", ()) for number in range(5)] for topic in ("doors", "windows")}
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from workbook.fuzzing import fuzz
-from workbook.target import Served
-from workbook.trouble import Trouble
+from workbook.base.trouble import Trouble
+from workbook.practice.fuzzing import fuzz
+from workbook.practice.server import Served
 
 UVICORNS = 5  # seconds that it keeps a connection by default
 
@@ -192,7 +192,7 @@ def test_an_app_that_does_not_start_says_why(
 def test_a_killed_owner_takes_it_along(tmp_path: Path) -> None:
     """Whoever started it is killed, as a kernel may be: it ends by itself."""
     code = (
-        "import asyncio, os, pathlib, sys\nfrom workbook.target import Served\n"
+        "import asyncio, os, pathlib, sys\nfrom workbook.practice.server import Served\n"
         "app = Served(pathlib.Path(sys.argv[1]))\nasyncio.run(app.start())\n"
         "print(app.url, app.scratch, flush=True)\nos.kill(os.getpid(), 9)\n"
     )

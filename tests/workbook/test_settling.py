@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.workbook.conftest import HEALTH, MAIN
-from workbook.course import Course
-from workbook.origins import Origins
-from workbook.patch import Patch
-from workbook.settling import Settling, by_halves
-from workbook.snapshot import Snapshot
-from workbook.timeline import timeline
-from workbook.worker import Worker
-from workbook.workspace import Workspace
+from workbook.catchup.patch import Patch
+from workbook.catchup.settling import Settling, by_halves
+from workbook.course.index import Course
+from workbook.course.snapshot import Snapshot
+from workbook.course.timeline import timeline
+from workbook.learner.origins import Origins
+from workbook.learner.workspace import Workspace
+from workbook.running.worker import Worker
 
 OWN_SUM = "%%app numbers.py\ndef add(a, b):\n    return sum((a, b))\n"
 OWN_HEALTH = HEALTH.replace("{body}", 'return dict(status="ok")')

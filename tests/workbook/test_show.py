@@ -12,9 +12,9 @@ from sqlalchemy import ForeignKey, Index, MetaData, String, UniqueConstraint, se
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from workbook import pause
+from workbook.course.stable import stable_text
+from workbook.front import pause
 from workbook.show import Panel, Seen, blocked, error, rows, sql, tables, value
-from workbook.stable import stable_text
 
 
 class Base(DeclarativeBase):

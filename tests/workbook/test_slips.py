@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from workbook.awaits import unawaited
-from workbook.slips import slips
+from workbook.feedback.awaits import unawaited
+from workbook.feedback.slips import slips
 
 SLIPS = [
     ("email.strip().lower()", "the result of `email.strip().lower()` is thrown away"),

@@ -1,6 +1,6 @@
 """Outputs made comparable."""
 
-from workbook.stable import stable_text
+from workbook.course.stable import stable_text
 
 
 def test_what_changes_from_run_to_run_is_masked() -> None:

@@ -7,15 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from workbook import catchup, progress, writing
-from workbook.assemble import parse_header
-from workbook.course import Course, read_course
-from workbook.outcome import Outcome
-from workbook.report import text as report_text
-from workbook.standing import State, record, standing
-from workbook.verdict import CheckReport
-from workbook.worker import Worker
-from workbook.workspace import Workspace
+from workbook.catchup import plan as catchup
+from workbook.course.index import Course, read_course
+from workbook.feedback.outcome import Outcome
+from workbook.feedback.report import text as report_text
+from workbook.feedback.verdict import CheckReport
+from workbook.learner import progress, writing
+from workbook.learner.standing import State, record, standing
+from workbook.learner.workspace import Workspace
+from workbook.learner.written import Written
+from workbook.merge.assemble import parse_header
+from workbook.running.worker import Worker
 
 RunCell = Callable[[str], None]
 RIGHT = "%%app numbers.py --exercise 0.2\ndef add(a, b):\n    return b + a\n"
@@ -136,7 +138,7 @@ def longer(root: Path) -> Course:
     return read_course(root)
 
 
-def write(course: Course, workspace: Workspace, source: str) -> writing.Written:
+def write(course: Course, workspace: Workspace, source: str) -> Written:
     """Run a cell of a course."""
     first, _, code = source.partition("\n")
     return writing.write(course, workspace, parse_header(first.removeprefix("%%app")), code)

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from tests.workbook.conftest import HEALTH, MAIN, PackageMaker
-from workbook import release, submission, submitted
-from workbook.course import Course
-from workbook.snapshot import solved_until
-from workbook.source import Source
-from workbook.submission import SubmissionError, opened
+from workbook.course import release
+from workbook.course.index import Course
+from workbook.course.snapshot import solved_until
+from workbook.grading import submission, submitted
+from workbook.grading.source import Source
+from workbook.grading.submission import SubmissionError, opened
 
 GOOD = HEALTH.replace("{body}", 'return {"status": "ok"}')
 Notebooks = Callable[..., Path]

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from workbook import testrun
-from workbook.clock import MachineBusy, Stopwatch
-from workbook.course import read_course
-from workbook.snapshot import Snapshot
-from workbook.suite import Suite, Variant
-from workbook.worker import Worker
+from workbook.base.clock import MachineBusy, Stopwatch
+from workbook.checking import task, testrun
+from workbook.checking.suite import Suite, Variant
+from workbook.course.index import read_course
+from workbook.course.snapshot import Snapshot
+from workbook.running.worker import Worker
 
 APP = {"numbers.py": "def add(a: int, b: int) -> int:\n    return a + b\n"}
 GOOD = "from app.numbers import add\n\n\nasync def test_sum():\n    assert add(2, 3) == 5\n"
@@ -124,7 +124,7 @@ def test_a_suite_runs_with_the_courses_own_options() -> None:
     """What pyproject.toml says of asyncio, markers and warnings holds for the learner's tests in a check, too."""
     options = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["tool"]["pytest"]["ini_options"]
     given = configparser.ConfigParser()
-    given.read_string(testrun.INI)
+    given.read_string(task.INI)
     mine = dict(given["pytest"])
     for name in ("asyncio_mode", "asyncio_default_fixture_loop_scope", "asyncio_default_test_loop_scope"):
         assert mine[name] == options[name]
@@ -187,7 +187,7 @@ def test_checks_use_it_in_the_worker(root: Path, worker: Worker, package: Callab
     checks = """
 from workbook import expect
 from workbook.checks import exercise
-from workbook.suite import Variant
+from workbook.checking.suite import Variant
 
 
 @exercise("0.1", limit=20)

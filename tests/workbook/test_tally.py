@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from workbook.faults import FOUND_BY, TOPICS
-from workbook.tally import told
+from workbook.practice.faults import FOUND_BY, TOPICS
+from workbook.practice.tally import told
 
 EIGHT = [names[0] for names in TOPICS.values()]
 HALF = "the hash is shown"

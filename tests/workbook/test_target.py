@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from tests.workbook.conftest import HINTS
-from workbook import catchup, writing
-from workbook.assemble import parse_header
-from workbook.course import Course, read_course
-from workbook.standing import State, standing
-from workbook.worker import Worker
-from workbook.workspace import Workspace
+from workbook.catchup import plan as catchup
+from workbook.course.index import Course, read_course
+from workbook.learner import writing
+from workbook.learner.standing import State, standing
+from workbook.learner.workspace import Workspace
+from workbook.merge.assemble import parse_header
+from workbook.running.worker import Worker
 
 FENCE = "```"
 SECOND = f"""---

@@ -10,12 +10,12 @@ from types import ModuleType
 
 import pytest
 
-from workbook.hole import Hole
-from workbook.imported import forget
-from workbook.package import Package
-from workbook.snapshot import Snapshot
-from workbook.trail import Trail
-from workbook.verdict import Fault
+from workbook.checking.finder import forget
+from workbook.checking.hole import Hole
+from workbook.checking.package import Package
+from workbook.checking.trail import Trail
+from workbook.course.snapshot import Snapshot
+from workbook.feedback.verdict import Fault
 
 FILES = {
     "crud.py": "def read(row):\n    return row['id']\n\n\ndef broken():\n    return nme\n",

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from tests.workbook.conftest import ANSWERS, CHECKS, SOURCE
-from workbook.answers import read_answers
-from workbook.chapter import SourceError
-from workbook.course import read_course
-from workbook.mutants import mutants
-from workbook.verify import Row, Verifier, put_table, table
-from workbook.worker import Worker
+from workbook.course.chapter import SourceError
+from workbook.course.index import read_course
+from workbook.proof.answers import read_answers
+from workbook.proof.mutants import mutants
+from workbook.proof.table import Row, put_table, table
+from workbook.proof.verify import Verifier
+from workbook.running.worker import Worker
 
 STATE = Path(tempfile.mkdtemp(prefix="workbook-verify-"))
 atexit.register(shutil.rmtree, STATE, ignore_errors=True)

@@ -6,9 +6,9 @@ import sqlite3
 
 import pytest
 
-from workbook import versions
-from workbook.database import SCHEMA
-from workbook.workspace import Workspace, WorkspaceError
+from workbook.learner import versions
+from workbook.learner.database import SCHEMA
+from workbook.learner.workspace import Workspace, WorkspaceError
 
 
 def write(workspace: Workspace, *texts: str, path: str = "users/a.py") -> None:

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from workbook import wording
+from workbook.base import wording
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from tests.workbook.conftest import HEALTH, MAIN, PackageMaker
-from workbook import clock, report
-from workbook.course import Course, read_course
-from workbook.host import CAN_FORK
-from workbook.outcome import Outcome
-from workbook.worker import Worker
+from workbook.base import engine
+from workbook.course.index import Course, read_course
+from workbook.feedback import report
+from workbook.feedback.outcome import Outcome
+from workbook.running.host import CAN_FORK
+from workbook.running.worker import Worker
 
 
 def health(package: PackageMaker, body: str) -> Path:
@@ -131,12 +132,12 @@ def test_an_endless_loop_ends_at_the_limit(course: Course, worker: Worker, packa
     assert worker.check(course, "0.1", health(package, GOOD)).passed
 
 
+@pytest.mark.parametrize("waiting", ["pass", "time.sleep(60)"])
 def test_a_loop_that_swallows_everything_is_killed(
-    course: Course, worker: Worker, package: PackageMaker, monkeypatch: pytest.MonkeyPatch
+    course: Course, worker: Worker, package: PackageMaker, waiting: str
 ) -> None:
-    """A loop that catches even the alarm is ended from outside; the verdict still comes."""
-    monkeypatch.setattr(clock, "is_busy", lambda: False)
-    body = "while True:\n    try:\n        while True: pass\n    except BaseException: pass"
+    """A loop that catches even the alarm is ended from outside; the verdict comes, also where it sleeps meanwhile."""
+    body = f"import time\nwhile True:\n    try:\n        while True: {waiting}\n    except BaseException: pass"
     found = worker.check(course, "0.1", health(package, body), limit=0.5)
     assert found.outcome is Outcome.RAISED
     assert "did not end" in report.text(found)
@@ -203,7 +204,7 @@ def test_a_missing_name_is_explained(course: Course, worker: Worker, package: Pa
     [
         "import workbook.expect as e; e.equal = lambda *a, **k: None",
         "import workbook.expect as e; e.same = lambda *a: True",
-        "import workbook.checks as c; c.Judge._fill = lambda *a: None",
+        "import workbook.checking.judge as c; c.Judge._fill = lambda *a: None",
     ],
 )
 def test_tampering_is_seen(course: Course, worker: Worker, package: PackageMaker, trick: str) -> None:
@@ -240,6 +241,78 @@ def test_a_broken_check_is_not_the_learners_fault(
     assert worker.check(course, "0.2", app).outcome is Outcome.BROKE
 
 
+SHARED = '''"""What checks share."""
+
+from workbook import expect
+
+
+def adds(load, *numbers):
+    """Expect a sum."""
+    add = load("numbers").add
+    if add(*numbers) is None:
+        raise expect.Wrong(got="None", hint="use return", at=add)
+    expect.equal(add(*numbers).real, sum(numbers), hint="use +", at=add)
+'''
+
+
+def share(root: Path) -> Path:
+    """Let the check of 0.2 ask a function of a package that checks share; return the package's module."""
+    module, settings = engine.shared(root) / "sums.py", root / "pyproject.toml"
+    module.parent.mkdir()
+    (module.parent / "__init__.py").write_text("", encoding="utf-8")
+    module.write_text(SHARED, encoding="utf-8")
+    settings.write_text(settings.read_text(encoding="utf-8") + 'pythonpath = ["tests/chapters"]\n', encoding="utf-8")
+    checks = root / "tests/chapters/test_00_demo.py"
+    text = checks.read_text(encoding="utf-8").replace('add = load("numbers").add', "adds(load, 2, 3)")
+    text = "\n".join(line for line in text.split("\n") if "expect.equal" not in line)
+    checks.write_text(f"from course_checks.sums import adds\n{text}", encoding="utf-8")
+    return module
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ("return a - b", ["got: -1", "expected: 5", "your code: app/numbers.py:1", "hint: use +"]),
+        ("pass", ["got: None", "your code: app/numbers.py:1", "hint: use return"]),
+        ("return 'five'", ["the check cannot go on at `expect.equal(add(*numbers).real", "app/numbers.py:1"]),
+        ("return a / 0", ["ZeroDivisionError", "app/numbers.py:1"]),
+    ],
+)
+def test_what_checks_share_speaks_as_a_check_does(
+    root: Path, course: Course, worker: Worker, package: PackageMaker, body: str, told: list[str]
+) -> None:
+    """Feedback of a function in the shared package names the learner's line, and never the check's own."""
+    share(root)
+    text = report.text(worker.check(course, "0.2", package(f"%%app numbers.py\ndef add(a, b): {body}\n")))
+    assert [part for part in told if part not in text] == [], text
+    assert "sums.py" not in text
+    assert "test_00" not in text
+
+
+def test_what_checks_share_is_the_checks_own_fault(
+    root: Path, course: Course, worker: Worker, package: PackageMaker
+) -> None:
+    """What a shared function raises by itself is reported as such; a change of it is seen at the next check."""
+    module, app = share(root), package("%%app numbers.py\ndef add(a, b): return a + b\n")
+    assert worker.check(course, "0.2", app).passed
+    module.write_text(SHARED.replace("add = load", 'raise OSError("no")\n    add = load'), encoding="utf-8")
+    assert worker.check(course, "0.2", app).outcome is Outcome.BROKE
+
+
+@pytest.mark.skipif(not CAN_FORK, reason="a process that checks may write there itself")
+def test_what_checks_share_is_compiled_once(root: Path, course: Course, worker: Worker, package: PackageMaker) -> None:
+    """The bytecode of what a chapter's checks use of the shared package is kept by the first check."""
+    module, app = share(root), package("%%app numbers.py\ndef add(a, b): return a + b\n")
+    assert worker.check(course, "0.2", app).passed
+    kept = {path: path.stat().st_mtime_ns for path in (module.parent / "__pycache__").glob("*.pyc")}
+    assert len(kept) == 2
+    assert worker.check(course, "0.2", app).passed
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    module.write_text(SHARED.replace("Expect a sum", "Expect the sum"), encoding="utf-8")
+    assert worker.check(course, "0.2", app).passed
+    assert {path: path.stat().st_mtime_ns for path in kept} != kept
+
+
 def test_the_learners_environment_stays_outside(
     course: Course, worker: Worker, package: PackageMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -264,7 +337,7 @@ def test_without_fork_the_verdicts_are_the_same(
 ) -> None:
     """Where there is no fork, a fresh process serves each check and the next one is started ahead."""
     monkeypatch.setenv("WORKBOOK_NO_FORK", "1")
-    monkeypatch.setattr("workbook.worker.CAN_FORK", False)
+    monkeypatch.setattr("workbook.running.worker.CAN_FORK", False)
     with Worker(root) as spawned:
         assert spawned.check(course, "0.1", health(package, GOOD)).passed
         assert spawned._process is not None

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from workbook import files
-from workbook.workspace import CourseNotFound, Workspace, WorkspaceError, find_root
+from workbook.learner import files
+from workbook.learner.root import CourseNotFound, find_root
+from workbook.learner.workspace import Workspace, WorkspaceError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 VARIABLES = ("WORKBOOK_ROOT", "WORKBOOK_APP", "WORKBOOK_STATE")
@@ -346,7 +347,7 @@ class TestState:
 
     def test_a_lock_held_for_too_long_is_explained(self, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
         """The learner hears that another notebook writes."""
-        monkeypatch.setattr("workbook.database.PATIENCE", 0.05)
+        monkeypatch.setattr("workbook.learner.database.PATIENCE", 0.05)
         with (
             Workspace.at(workspace.root).database.lock(),
             pytest.raises(WorkspaceError, match="another notebook"),
@@ -357,8 +358,8 @@ class TestState:
 MERGES = """
 import sys
 from pathlib import Path
-from workbook.assemble import merge
-from workbook.workspace import Workspace
+from workbook.merge.assemble import merge
+from workbook.learner.workspace import Workspace
 here, name = Workspace.at(Path(sys.argv[1])), sys.argv[2]
 for number in range(50):
     cell = f"def {name}{number}():\\n    return {number}\\n"
@@ -368,7 +369,7 @@ for number in range(50):
 WRITES = """
 import sys
 from pathlib import Path
-from workbook.workspace import Workspace
+from workbook.learner.workspace import Workspace
 here = Workspace.at(Path(sys.argv[1]))
 print("ready", flush=True)
 number = 0
@@ -423,7 +424,7 @@ class TestProcesses:
             assert leftovers(workspace) == []
         assert workspace.notes == []
 
-    @pytest.mark.parametrize("module", ["assemble", "workspace"])
+    @pytest.mark.parametrize("module", ["merge.assemble", "learner.workspace"])
     def test_the_import_is_light(self, module: str) -> None:
         """Importing the module loads none of the packages that a notebook would have to wait for."""
         heavy = ["pydantic", "sqlalchemy", "fastapi", "httpx", "nbformat", "pytest", "rich", "typer"]

@@ -9,11 +9,12 @@ from textwrap import dedent
 import pytest
 
 from tests.workbook.conftest import HINTS, SOURCE
-from workbook import writing
-from workbook.assemble import parse_header
-from workbook.course import Course, read_course
-from workbook.errors import WorkbookError
-from workbook.workspace import Workspace
+from workbook.base.errors import WorkbookError
+from workbook.course.index import Course, read_course
+from workbook.learner import writing
+from workbook.learner.workspace import Workspace
+from workbook.learner.written import Written
+from workbook.merge.assemble import parse_header
 
 SECOND = f"""---
 title: Later
@@ -87,7 +88,7 @@ async def health() -> dict[str, str]:
 %check 1.1
 ```
 """
-RunCell = Callable[[str], writing.Written]
+RunCell = Callable[[str], Written]
 MAIN = "%%app main.py\nfrom fastapi import FastAPI\n\napp = FastAPI()\n"
 HEALTH = '@app.get("/health")\nasync def health():\n    return {"status": "ok"}\n'
 SUM = "%%app numbers.py --exercise 0.2\ndef add(a, b):\n    return b + a\n"
@@ -107,7 +108,7 @@ def course(root: Path) -> Course:
 def run(course: Course, workspace: Workspace) -> RunCell:
     """Give a function that runs a cell."""
 
-    def cell(source: str) -> writing.Written:
+    def cell(source: str) -> Written:
         first, _, code = source.partition("\n")
         return writing.write(course, workspace, parse_header(first.removeprefix("%%app")), code)
 
@@ -269,12 +270,12 @@ def test_a_file_that_is_begun_anew_loses_what_earlier_cells_wrote(run: RunCell, 
     (workspace.app_dir / "words.py").unlink()
     run(FIRST_WORDS)
     run(MORE_WORDS)
-    run("%%app words.py --merge\nMINE = 1\n")
+    run("%%app words.py --merge\ndef mine(): ...\n")
     said = run(NEW_WORDS).summary()
     assert said.startswith(
         "removed old; removed the import of json (`%undo` brings it back); left as written later: word"
     )
-    assert text(workspace, "words.py") == straight + "\n\nMINE = 1\n"
+    assert text(workspace, "words.py") == straight + "\n\ndef mine(): ...\n"
     assert run(FIRST_WORDS).summary().startswith("unchanged")
 
 

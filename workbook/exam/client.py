@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from workbook.errors import WorkbookError
+from workbook.base.errors import WorkbookError
 from workbook.exam.finding import Failure, Unasked, shown
 
 MAX_BODY = 1_000_000  # bytes; the largest right answer has a hundred items
@@ -84,6 +84,7 @@ class Client:
         prefix: what the versioned routes begin with.
         waits: how many seconds a 429 may ask us to wait; then the request is sent again. At 0 none is.
         until: a waiting ends before this moment of the monotonic clock.
+        transport: what answers in place of the network, such as an app of this process.
     """
 
     url: str
@@ -91,6 +92,7 @@ class Client:
     prefix: str = PREFIX
     waits: float = 0.0
     until: float = float("inf")
+    transport: httpx.AsyncBaseTransport | None = None
     asked: int = 0
     broken: list[Answer] = field(default_factory=list)  # a 5xx
     errors: list[Answer] = field(default_factory=list)  # a 4xx or a 5xx
@@ -102,7 +104,12 @@ class Client:
         limits = httpx.Limits(max_connections=40, max_keepalive_connections=20, keepalive_expiry=KEPT_OPEN)
         # neither a proxy nor a .netrc of this machine has a part in what is asked
         self._http = httpx.AsyncClient(
-            timeout=self.seconds, limits=limits, trust_env=False, follow_redirects=False, verify=trusted()
+            timeout=self.seconds,
+            limits=limits,
+            trust_env=False,
+            follow_redirects=False,
+            transport=self.transport,
+            verify=trusted() if self.transport is None else False,  # reading certificates takes its time
         )
 
     async def close(self) -> None:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from workbook.errors import WorkbookError
+from workbook.base.errors import WorkbookError
 from workbook.exam.client import PREFIX, Answer, Client
 from workbook.exam.finding import Failure, shown
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from workbook.errors import WorkbookError
+from workbook.base.errors import WorkbookError
 from workbook.exam import attack, auth, basics, items, operations, permissions, users
 from workbook.exam.cast import Exam
 from workbook.exam.criteria import Criterion
@@ -17,13 +17,10 @@ from workbook.exam.finding import Failure, Unasked
 SECONDS = 180.0  # for the whole exam
 AT_ONCE = 2  # criteria: hashing a password takes the backend a quarter of a second and more, on a busy machine many
 TOGETHER = (basics, auth, users, items, permissions, operations)
-_ALL = [criterion for module in TOGETHER for criterion in module.topic.criteria]
-# a backend that is wrong loses its admin to these
-_RISKY = [one for one in _ALL if one.ask is permissions.the_last_admin]
 # what attacks comes last, one by one: too many tries would close the door for the others, times are compared,
 # and leaks are looked for in all answers
-LAST = (*attack.topic.criteria, *_RISKY)
-CRITERIA = (*(one for one in _ALL if one not in _RISKY), *LAST)
+LAST = (*attack.topic.criteria, *permissions.risky.criteria)
+CRITERIA = (*(criterion for module in TOGETHER for criterion in module.topic.criteria), *LAST)
 PASSED, FAILED, UNASKED = "passed", "failed", "not asked"
 Step = Callable[[int, int], None]
 
@@ -82,15 +79,14 @@ def select(names: str) -> list[Criterion]:
     """
     wanted = [name.strip() for name in names.split(",") if name.strip()]
     for name in wanted:
-        if not any(name in (one.exercise, one.chapter.zfill(len(name))) for one in CRITERIA):
+        if not any(_is_meant(one, name) for one in CRITERIA):
             known = ", ".join(dict.fromkeys(one.exercise for one in sorted(CRITERIA, key=lambda one: one.order)))
             raise WorkbookError(f"the exam asks nothing about {name!r}", f"it knows {known}")
-    chosen = [one for one in CRITERIA if one.exercise in wanted or any(_is_chapter(one, name) for name in wanted)]
-    return chosen if wanted else list(CRITERIA)
+    return [one for one in CRITERIA if not wanted or any(_is_meant(one, name) for name in wanted)]
 
 
-def _is_chapter(criterion: Criterion, name: str) -> bool:
-    return criterion.chapter.zfill(len(name)) == name
+def _is_meant(criterion: Criterion, name: str) -> bool:
+    return name in (criterion.exercise, criterion.chapter.zfill(len(name)))
 
 
 async def run(

@@ -7,7 +7,7 @@ import re
 import xml.etree.ElementTree as ET
 from collections import Counter
 
-from workbook.errors import WorkbookError
+from workbook.base.errors import WorkbookError
 from workbook.exam.finding import shown
 from workbook.exam.run import FAILED, PASSED, UNASKED, Report, Result
 

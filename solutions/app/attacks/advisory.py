@@ -7,6 +7,8 @@ from app.attacks.shop import Person, Shop
 
 SEVERITIES = ("low", "medium", "high", "critical")
 
+Event = Callable[[Shop, Person], Awaitable[None]]
+
 
 @dataclass(frozen=True)
 class Advisory:
@@ -52,7 +54,6 @@ async def switched_off(shop: Shop, person: Person) -> None:
     await shop.ask("PATCH", f"/users/{person.id}", by=await shop.admin(), json=body)
 
 
-Event = Callable[[Shop, Person], Awaitable[None]]
 EVENTS: dict[str, Event] = {
     "POST /auth/logout": signed_out,
     "POST /auth/password": new_password,

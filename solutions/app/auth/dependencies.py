@@ -15,6 +15,8 @@ from app.db.session import SessionDep
 from app.users.crud import user_crud
 from app.users.models import User
 
+oauth2_scheme = OAuth2PasswordBearer(tokenUrl="/api/v1/auth/login")
+
 
 def get_token_issuer(request: Request) -> TokenIssuer:
     """Build the issuer from this app's settings."""
@@ -51,8 +53,6 @@ def get_auth_service(session: SessionDep, tokens: TokenIssuerDep, tries: TriesDe
 
 
 AuthServiceDep = Annotated[AuthService, Depends(get_auth_service)]
-
-oauth2_scheme = OAuth2PasswordBearer(tokenUrl="/api/v1/auth/login")
 
 
 async def get_current_user(

@@ -13,6 +13,13 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+logger = logging.getLogger(__name__)
+
+MAX_WAIT = 0.25  # seconds
+PAUSE = 1.0
+
+Answer = TypeVar("Answer")
+
 
 class Cache(Protocol):
     """What the app asks of a cache. A value may be gone at any time; `ttl` is in seconds."""
@@ -95,14 +102,6 @@ class RedisCache:
     async def aclose(self) -> None:
         """Close the connections."""
         await self._redis.aclose()
-
-
-logger = logging.getLogger(__name__)
-
-MAX_WAIT = 0.25  # seconds
-PAUSE = 1.0
-
-Answer = TypeVar("Answer")
 
 
 class Patience:

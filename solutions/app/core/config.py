@@ -17,15 +17,6 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
-
-class Stage(StrEnum):
-    """Where the app runs."""
-
-    DEVELOPMENT = "development"
-    STAGING = "staging"
-    PRODUCTION = "production"
-
-
 ASYNC_DRIVERS = {
     "postgres": "postgresql+asyncpg",
     "postgresql": "postgresql+asyncpg",
@@ -35,6 +26,14 @@ ASYNC_DRIVERS = {
 MIN_SECRET_BYTES = 32
 MIN_SECRET_VARIETY = 10
 PLACEHOLDERS = ("change", "example", "password", "your-secret", "your_secret")
+
+
+class Stage(StrEnum):
+    """Where the app runs."""
+
+    DEVELOPMENT = "development"
+    STAGING = "staging"
+    PRODUCTION = "production"
 
 
 def weak_secret_reason(secret: str) -> str | None:
@@ -67,6 +66,36 @@ class Settings(BaseSettings):
     api_prefix: str = "/api/v1"
     cors_origins: Annotated[list[str], NoDecode] = []
     secret_key: SecretStr = SecretStr("")
+    database_url: str = Field("sqlite+aiosqlite:///app.db", repr=False)
+    access_token_expire_minutes: int = Field(30, ge=1, le=60)
+    refresh_token_expire_days: int = Field(14, ge=1, le=90)
+    first_admin_email: EmailStr | None = None
+    first_admin_password: SecretStr | None = None
+    database_pool_size: int = Field(5, ge=1, le=100)
+    database_max_overflow: int = Field(5, ge=0, le=100)
+    database_pool_timeout: float = Field(10, gt=0, le=60, description="seconds to wait")
+    slow_query_seconds: float = Field(0.5, gt=0, description="slower ones are logged")
+    redis_url: str | None = Field(None, repr=False, pattern="^(redis|rediss|unix)://")
+    rate_limit_enabled: bool = True
+    rate_limit_identity: str = "10/minute"
+    rate_limit_address: str = "60/minute"
+    trusted_proxies: Annotated[list[IPv4Network | IPv6Network], NoDecode] = []
+    mail_host: str | None = None
+    mail_port: int = Field(587, ge=1, le=65535)
+    mail_username: str | None = None
+    mail_password: SecretStr | None = None
+    mail_start_tls: bool = True
+    mail_from: EmailStr = "noreply@example.com"
+    mail_reset_url: str = "http://localhost:3000/password-reset"
+    password_reset_minutes: int = Field(30, ge=5, le=1440)
+    metrics_token: SecretStr | None = None
+    ready_seconds: float = Field(1, gt=0, le=10, description="how long /health/ready may take")
+    https_only: bool | None = None
+    docs_enabled: bool | None = None
+    max_body_bytes: int = Field(1_000_000, ge=1_000)
+    drain_seconds: float = Field(5, ge=0, le=60, description="serve on, after being told to stop")
+    stop_seconds: int = Field(20, ge=1, le=300, description="then requests are cut off")
+    tracing_enabled: bool = False
 
     @model_validator(mode="after")
     def fill_in_defaults(self) -> Self:
@@ -121,27 +150,12 @@ class Settings(BaseSettings):
                 raise ValueError(f"{origin!r} is not an origin such as https://example.com")
         return origins
 
-    database_url: str = Field("sqlite+aiosqlite:///app.db", repr=False)
-
     @field_validator("database_url")
     @classmethod
     def choose_async_driver(cls, value: str) -> str:
         """Read `postgresql://…` and `sqlite://…` as addresses for the async drivers."""
         scheme, separator, rest = value.partition("://")
         return ASYNC_DRIVERS.get(scheme, scheme) + separator + rest
-
-    access_token_expire_minutes: int = Field(30, ge=1, le=60)
-    refresh_token_expire_days: int = Field(14, ge=1, le=90)
-    first_admin_email: EmailStr | None = None
-    first_admin_password: SecretStr | None = None
-    database_pool_size: int = Field(5, ge=1, le=100)
-    database_max_overflow: int = Field(5, ge=0, le=100)
-    database_pool_timeout: float = Field(10, gt=0, le=60, description="seconds to wait")
-    slow_query_seconds: float = Field(0.5, gt=0, description="slower ones are logged")
-    redis_url: str | None = Field(None, repr=False, pattern="^(redis|rediss|unix)://")
-    rate_limit_enabled: bool = True
-    rate_limit_identity: str = "10/minute"
-    rate_limit_address: str = "60/minute"
 
     @field_validator("rate_limit_identity", "rate_limit_address")
     @classmethod
@@ -150,8 +164,6 @@ class Settings(BaseSettings):
         parse(value)
         return value
 
-    trusted_proxies: Annotated[list[IPv4Network | IPv6Network], NoDecode] = []
-
     @field_validator("trusted_proxies", mode="before")
     @classmethod
     def split_proxies(cls, value: object) -> object:
@@ -159,22 +171,6 @@ class Settings(BaseSettings):
         if not isinstance(value, str):
             return value
         return [part.strip() for part in value.split(",") if part.strip()]
-
-    mail_host: str | None = None
-    mail_port: int = Field(587, ge=1, le=65535)
-    mail_username: str | None = None
-    mail_password: SecretStr | None = None
-    mail_start_tls: bool = True
-    mail_from: EmailStr = "noreply@example.com"
-    mail_reset_url: str = "http://localhost:3000/password-reset"
-    password_reset_minutes: int = Field(30, ge=5, le=1440)
-    metrics_token: SecretStr | None = None
-    ready_seconds: float = Field(1, gt=0, le=10, description="how long /health/ready may take")
-    https_only: bool | None = None
-    docs_enabled: bool | None = None
-    max_body_bytes: int = Field(1_000_000, ge=1_000)
-    drain_seconds: float = Field(5, ge=0, le=60, description="serve on, after being told to stop")
-    stop_seconds: int = Field(20, ge=1, le=300, description="then requests are cut off")
 
     @model_validator(mode="after")
     def fill_in_by_stage(self) -> Self:
@@ -185,8 +181,6 @@ class Settings(BaseSettings):
         if self.docs_enabled is None:
             self.docs_enabled = not production
         return self
-
-    tracing_enabled: bool = False
 
 
 @lru_cache

@@ -17,6 +17,17 @@ from app.core.exceptions import DatabaseAway, DomainError
 
 logger = logging.getLogger(__name__)
 
+CODES = {
+    status.HTTP_400_BAD_REQUEST: "bad_request",
+    status.HTTP_401_UNAUTHORIZED: "not_authenticated",
+    status.HTTP_403_FORBIDDEN: "forbidden",
+    status.HTTP_404_NOT_FOUND: "not_found",
+    status.HTTP_405_METHOD_NOT_ALLOWED: "method_not_allowed",
+    status.HTTP_422_UNPROCESSABLE_CONTENT: "validation_error",
+}
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+UNREADABLE_BODY = {"loc": ["body"], "msg": "the body cannot be read", "type": "body_unreadable"}
+
 
 class ErrorResponse(JSONResponse):
     """JSON that can always be sent: a message may quote half a character (a lone surrogate)."""
@@ -47,6 +58,23 @@ async def handle_domain_error(request: Request, error: DomainError) -> JSONRespo
     return error_response(
         request, error.status_code, error.code, error.detail, error.headers, **extra
     )
+
+
+def allowed_methods(request: Request) -> list[str]:
+    """Return every method that this path knows; the framework names those of one route only."""
+
+    def matches(method: str) -> bool:
+        scope = {**request.scope, "method": method}
+        return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
+
+    return [method for method in METHODS if matches(method)]
+
+
+def raised_by_framework(error: Exception) -> bool:
+    """Say whether FastAPI or Starlette raised an error, and not a route."""
+    frames = [frame for frame, _line in traceback.walk_tb(error.__traceback__)]
+    module = str(frames[-1].f_globals["__name__"]) if frames else ""
+    return module.startswith(("fastapi.", "starlette."))
 
 
 async def handle_http_exception(request: Request, error: HTTPException) -> JSONResponse:
@@ -87,35 +115,6 @@ def add_handlers(app: FastAPI) -> None:
     app.exception_handler(HTTPException)(handle_http_exception)
     app.exception_handler(RequestValidationError)(handle_validation_error)
     app.exception_handler(NoConnection)(handle_no_connection)
-
-
-CODES = {
-    status.HTTP_400_BAD_REQUEST: "bad_request",
-    status.HTTP_401_UNAUTHORIZED: "not_authenticated",
-    status.HTTP_403_FORBIDDEN: "forbidden",
-    status.HTTP_404_NOT_FOUND: "not_found",
-    status.HTTP_405_METHOD_NOT_ALLOWED: "method_not_allowed",
-    status.HTTP_422_UNPROCESSABLE_CONTENT: "validation_error",
-}
-METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-UNREADABLE_BODY = {"loc": ["body"], "msg": "the body cannot be read", "type": "body_unreadable"}
-
-
-def allowed_methods(request: Request) -> list[str]:
-    """Return every method that this path knows; the framework names those of one route only."""
-
-    def matches(method: str) -> bool:
-        scope = {**request.scope, "method": method}
-        return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
-
-    return [method for method in METHODS if matches(method)]
-
-
-def raised_by_framework(error: Exception) -> bool:
-    """Say whether FastAPI or Starlette raised an error, and not a route."""
-    frames = [frame for frame, _line in traceback.walk_tb(error.__traceback__)]
-    module = str(frames[-1].f_globals["__name__"]) if frames else ""
-    return module.startswith(("fastapi.", "starlette."))
 
 
 def unexpected_error(request: Request) -> JSONResponse:

@@ -12,6 +12,8 @@ MAX_SKIP = 1_000_000
 
 SearchText = Annotated[str, Field(max_length=100), AfterValidator(refuse_unstorable)]
 
+TOTAL_COUNT_HEADER = "X-Total-Count"
+
 
 class PageParams(BaseModel):
     """Which part of a list; features add their own `sort`."""
@@ -19,9 +21,6 @@ class PageParams(BaseModel):
     skip: int = Field(default=0, ge=0, le=MAX_SKIP)
     limit: int = Field(default=DEFAULT_LIMIT, ge=1, le=MAX_LIMIT)
     q: SearchText | None = Field(default=None, description="only rows that contain this text")
-
-
-TOTAL_COUNT_HEADER = "X-Total-Count"
 
 
 def set_total_count(response: Response, total: int) -> None:

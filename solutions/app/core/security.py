@@ -18,6 +18,11 @@ MAX_PASSWORD_BYTES = 72
 # A cost of 12 takes 0.2 to 0.4 s: nothing for one sign-in, years for a list of guesses.
 pwd_context = CryptContext(schemes=["bcrypt"], bcrypt__rounds=12)
 
+MAX_TOKEN_LENGTH = 4096
+ALGORITHM = "HS256"
+
+TOKEN_HEADER = {"alg": ALGORITHM, "typ": "JWT"}
+
 
 async def hash_password(password: str) -> str:
     """Hash a password in a thread, in its turn: 0.2 to 0.4 s would stop every other request."""
@@ -69,10 +74,6 @@ async def warm_up_hashing() -> None:
     await asyncio.to_thread(pwd_context.dummy_verify)
 
 
-MAX_TOKEN_LENGTH = 4096
-ALGORITHM = "HS256"
-
-
 class TokenType(StrEnum):
     """What a token is for; neither can stand in for the other."""
 
@@ -115,9 +116,6 @@ class TokenClaims(BaseModel):
     sid: str = Field(min_length=32, max_length=32, description="the login session")
     iat: int
     exp: int
-
-
-TOKEN_HEADER = {"alg": ALGORITHM, "typ": "JWT"}
 
 
 def decode_token(token: str, key: str, token_type: TokenType) -> TokenClaims:

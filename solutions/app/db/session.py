@@ -23,6 +23,10 @@ from app.db.slow_queries import log_slow_queries
 
 SessionFactory = async_sessionmaker[AsyncSession]
 
+logger = logging.getLogger(__name__)
+
+Action = Callable[[], Awaitable[None]]
+
 
 def enable_foreign_keys(connection: Any, _record: object) -> None:
     """Make SQLite check foreign keys, which it does only when a connection asks for it."""
@@ -106,10 +110,6 @@ async def get_session(request: Request) -> AsyncIterator[AsyncSession]:
 
 # scope="function": commit before the answer is sent, so that no 201 is ever a lie.
 SessionDep = Annotated[AsyncSession, Depends(get_session, scope="function")]
-
-logger = logging.getLogger(__name__)
-
-Action = Callable[[], Awaitable[None]]
 
 
 def after_commit(session: AsyncSession, action: Action) -> None:

@@ -17,6 +17,8 @@ from app.items.schemas import ItemCreate, ItemPage, ItemPublic, ItemSummary, Ite
 
 router = APIRouter(prefix="/items", tags=["items"], responses=error_responses(400, 401, 422))
 
+own_router = APIRouter(prefix="/users/me", tags=["items"], responses=error_responses(400, 401))
+
 
 @router.get("", response_model=list[ItemPublic])
 async def list_items(
@@ -50,9 +52,6 @@ async def update_item(item: VisibleItem, data: ItemUpdate, service: ItemServiceD
 async def delete_item(item: VisibleItem, service: ItemServiceDep) -> None:
     """Delete an item."""
     await service.delete(item)
-
-
-own_router = APIRouter(prefix="/users/me", tags=["items"], responses=error_responses(400, 401))
 
 
 @own_router.get("/summary")

@@ -18,12 +18,6 @@ from pydantic import (
 from app.core.pagination import PageParams
 from app.core.text import refuse_unstorable
 
-
-def to_cents(value: Decimal) -> Decimal:
-    """Write every price with two decimal places, and minus zero as zero."""
-    return value.quantize(Decimal("0.01")) + 0
-
-
 Title = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
@@ -32,6 +26,13 @@ Title = Annotated[
 Description = Annotated[str, Field(max_length=2000), AfterValidator(refuse_unstorable)]
 
 Url = Annotated[HttpUrl, Field(max_length=2000), PlainSerializer(str, return_type=str)]
+
+
+def to_cents(value: Decimal) -> Decimal:
+    """Write every price with two decimal places, and minus zero as zero."""
+    return value.quantize(Decimal("0.01")) + 0
+
+
 Price = Annotated[Decimal, Field(ge=0, max_digits=10, decimal_places=2), AfterValidator(to_cents)]
 
 

@@ -29,6 +29,9 @@ class User(TimestampMixin, SoftDeleteMixin, Base):
     role: Mapped[Role] = mapped_column(
         Enum(Role, native_enum=False, length=20, values_callable=list), default=Role.USER
     )
+    items: Mapped[list[Item]] = relationship(
+        back_populates="owner", lazy="raise", cascade="all, delete-orphan", passive_deletes=True
+    )
 
     @validates("email", "username")
     def fold_case(self, _key: str, value: str) -> str:
@@ -39,10 +42,6 @@ class User(TimestampMixin, SoftDeleteMixin, Base):
     def is_admin(self) -> bool:
         """Say whether this user may do everything."""
         return self.is_superuser or self.role is Role.ADMIN
-
-    items: Mapped[list[Item]] = relationship(
-        back_populates="owner", lazy="raise", cascade="all, delete-orphan", passive_deletes=True
-    )
 
     @classmethod
     def can_administrate(cls) -> ColumnElement[bool]:

@@ -35,18 +35,6 @@ async def create_user(
     return user
 
 
-@router.get("/me", response_model=UserPublic)
-async def read_me(user: CurrentUser) -> User:
-    """Read yourself."""
-    return user
-
-
-@router.get("/{user_id}", response_model=UserPublic, responses=error_responses(404))
-async def read_user(user: VisibleUser) -> User:
-    """Read one user."""
-    return user
-
-
 @router.get(
     "", response_model=list[UserPublic], dependencies=READ_USERS, responses=error_responses(403)
 )
@@ -57,6 +45,18 @@ async def list_users(
     users, total = await service.get_page(page)
     set_total_count(response, total)
     return users
+
+
+@router.get("/me", response_model=UserPublic)
+async def read_me(user: CurrentUser) -> User:
+    """Read yourself."""
+    return user
+
+
+@router.get("/{user_id}", response_model=UserPublic, responses=error_responses(404))
+async def read_user(user: VisibleUser) -> User:
+    """Read one user."""
+    return user
 
 
 @router.patch("/me", response_model=UserPublic, responses=error_responses(409))

@@ -19,6 +19,16 @@ from app.core.text import refuse_unstorable
 
 MAX_PASSWORD_BYTES = 72
 
+Email = Annotated[EmailStr, AfterValidator(str.lower)]
+Username = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, to_lower=True, min_length=3, max_length=50),
+    Field(pattern=r"^[A-Za-z0-9._-]+$", description="letters, digits and . _ - only"),
+]
+FullName = Annotated[
+    str, StringConstraints(strip_whitespace=True, max_length=100), AfterValidator(refuse_unstorable)
+]
+
 
 def check_password(value: str) -> str:
     """Refuse a password that is weak, or that bcrypt cannot hash."""
@@ -30,15 +40,6 @@ def check_password(value: str) -> str:
     return value
 
 
-Email = Annotated[EmailStr, AfterValidator(str.lower)]
-Username = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, to_lower=True, min_length=3, max_length=50),
-    Field(pattern=r"^[A-Za-z0-9._-]+$", description="letters, digits and . _ - only"),
-]
-FullName = Annotated[
-    str, StringConstraints(strip_whitespace=True, max_length=100), AfterValidator(refuse_unstorable)
-]
 Password = Annotated[str, Field(min_length=8), AfterValidator(check_password)]
 
 
