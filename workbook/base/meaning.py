@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,7 +29,9 @@ def digest_of(path: Path, known: Path | None = None) -> str:
         found = raw
     if kept:
         kept.parent.mkdir(parents=True, exist_ok=True)
-        kept.write_text(found, encoding="ascii")
+        new = kept.with_name(f"{raw}.{os.getpid()}")
+        new.write_text(found, encoding="ascii")
+        new.replace(kept)
     return found
 
 

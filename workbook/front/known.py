@@ -10,6 +10,7 @@ from workbook.feedback.outcome import Outcome
 from workbook.feedback.verdict import CheckReport
 from workbook.running.job import check_files, key_of
 
+UNCHANGED = "nothing has changed since this check, so it was not run again: `%check {} --anew` runs it"
 LASTING = (Outcome.PASSED, Outcome.WRONG, Outcome.RAISED, Outcome.NOT_ATTEMPTED)
 
 
@@ -24,7 +25,6 @@ class Known:
     def __init__(self, root: Path, app: Path) -> None:
         self._root, self._app = root, app
         self._reports: dict[str, tuple[str, CheckReport]] = {}
-        self.shown = set[str]()
 
     def stamp(self, chapter: int) -> str:
         """Return what a verdict of a chapter's checks depends on, as it is now: ask before the check begins."""
@@ -37,17 +37,7 @@ class Known:
     def get(self, exercise: str, stamp: str) -> CheckReport | None:
         """Return the report, if nothing has changed since."""
         before, report = self._reports.get(exercise, ("", None))
-        if report is None or before != stamp:
-            return None
-        self.shown.add(exercise)
-        return report.model_copy(deep=True)
-
-    def notice(self, exercise: str) -> str:
-        """Say, once, that a report was known; empty for one that was not."""
-        if exercise not in self.shown:
-            return ""
-        self.shown.remove(exercise)
-        return f"nothing has changed since this check, so it was not run again: `%check {exercise} --anew` runs it"
+        return report.model_copy(deep=True) if report is not None and before == stamp else None
 
     def keep(self, stamp: str, report: CheckReport) -> None:
         """Keep a report; one that a busy machine or a broken check gave is none."""

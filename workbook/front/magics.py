@@ -36,7 +36,7 @@ from workbook.front.kernel import (
     print_coroutine,
     print_response,
 )
-from workbook.front.known import Known
+from workbook.front.known import UNCHANGED, Known
 from workbook.front.panel import Panel
 from workbook.front.server import LiveServer
 from workbook.learner import progress, versions, writing
@@ -167,10 +167,11 @@ class Workbook(Magics):
         chosen = list(dict.fromkeys(one.id for word in named or [self._here()] for one in self._select(word)))
         if not named:
             self._say_where(chosen[0])
-        reports = self._checked(chosen, anew=ANEW in line.split())
+        known = None if ANEW in line.split() else self._known(chosen)
+        reports = [known] if known else self._checked(chosen)
         for one in reports:
             record(self.course, self.workspace, one, "%check")
-            one.notice = one.notice or self.known.notice(one.exercise)
+            one.notice = one.notice or (UNCHANGED.format(one.exercise) if known else "")
             if one.outcome is Outcome.NOT_ATTEMPTED:
                 self._say_gap(one)
         unwritten = f"note: the newest cell was not written: app/{self.unwritten} was checked as it was before"
@@ -207,12 +208,17 @@ class Workbook(Magics):
         if here is not None and here.number != chapter.number:
             print(f"note: {id} stands in notebooks/{chapter.name}.ipynb")
 
-    def _checked(self, chosen: list[str], *, anew: bool) -> list[CheckReport]:
-        """Check exercises, a few at a time; say how far it is. One whose verdict is known is checked only if asked."""
+    def _known(self, chosen: list[str]) -> CheckReport | None:
+        """Return the report on a single exercise, where nothing has changed since."""
+        return self.known.get(chosen[0], self._stamp(chosen[0])) if len(chosen) == 1 else None
+
+    def _stamp(self, id: str) -> str:
+        return self.known.stamp(self.course.exercises[id].chapter)
+
+    def _checked(self, chosen: list[str]) -> list[CheckReport]:
+        """Check exercises, a few at a time; say how far it is."""
         if len(chosen) == 1:
-            stamp = self.known.stamp(self.course.exercises[chosen[0]].chapter)
-            if not anew and (known := self.known.get(chosen[0], stamp)):
-                return [known]
+            stamp = self._stamp(chosen[0])
             found = self.worker.check(self.course, chosen[0], self.workspace.app_dir)
             self.known.keep(stamp, found)
             return [found]

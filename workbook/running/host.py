@@ -65,7 +65,7 @@ PRELOADED = (
     "pdb",
 )
 CAN_FORK = hasattr(os, "fork") and not os.environ.get("WORKBOOK_NO_FORK")
-STAGES = 2  # a chapter's checks, and another's: each is a process, and takes about 10 MB
+STAGES = 2  # a chapter's checks, and another's: each is a process, and takes about 20 MB
 
 
 def serve() -> None:

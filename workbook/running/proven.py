@@ -21,6 +21,7 @@ from workbook.course.chapter import Exercise
 from workbook.course.index import Course
 from workbook.course.snapshot import Snapshot
 from workbook.feedback.outcome import Outcome
+from workbook.running.job import check_files
 
 # where a check runs through: the handle, the warm process, the child, pytest's plugin, and the text of the verdict
 ENTRIES = ("running/worker", "running/host", "running/session", "checking/plugin", "feedback/report")
@@ -57,8 +58,7 @@ class Cache:
 
     def _of_exercise(self, course: Course, exercise: Exercise) -> bytes:
         """Return what stands for an exercise, its checks, and what the checks use."""
-        folder = self._root / "tests" / "chapters"
-        checks = [path for path in sorted(folder.glob(f"test_{exercise.chapter:02d}_*.py")) if _asks(path, exercise.id)]
+        checks = [path for path in check_files(self._root, [exercise.chapter]) if _asks(path, exercise.id)]
         # the learner's tests also run on what the chapters before have built
         cells = [cell.source for one in course.chapters if one.number < exercise.chapter for cell in one.writes]
         cell = course.chapter(exercise.chapter).cells[exercise.cell].source
